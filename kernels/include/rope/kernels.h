@@ -54,7 +54,8 @@ Status launch_table_cuda(const TableParams& params, void* stream) noexcept;
 // round(f / 2π · 2^64) mod 2^64 for frequencies f in radians per position, taken as exact;
 // kInvalidTurns for those that are NaN or infinite.
 uint64_t turns_from_frequency(double inv_freq) noexcept;
-Status launch_turns_cuda(const float* inv_freq, int64_t count, uint64_t* turns, void* stream) noexcept;
+Status launch_turns_cuda(const float* inv_freq, int64_t count, uint64_t* turns,
+                         void* stream) noexcept;
 Status launch_turns_cuda(const double* inv_freq, int64_t count, uint64_t* turns,
                          void* stream) noexcept;
 

@@ -56,10 +56,10 @@ struct IntegerArray {
 struct Frequencies {
   const uint64_t* turns = nullptr;  // nullptr: there are none, which only a table allows
   int64_t stride_axis = 0;
-  int64_t stride_head = 0;         // 0: all heads share them
-  bool on_host = true;             // launch_cuda only: false says that turns is device memory
-  bool may_be_invalid = false;     // kInvalidTurns means NaN instead of half a turn
-  float attention_factor = 1.0f;   // multiplies computed cosines and sines, after their rounding
+  int64_t stride_head = 0;        // 0: all heads share them
+  bool on_host = true;            // launch_cuda only: false says that turns is device memory
+  bool may_be_invalid = false;    // kInvalidTurns means NaN instead of half a turn
+  float attention_factor = 1.0f;  // multiplies computed cosines and sines, after their rounding
 };
 
 // Cosines and sines made beforehand: row p of num_rows serves position p (on the first axis), or,

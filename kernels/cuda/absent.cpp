@@ -1,0 +1,22 @@
+// What stands in for cuda/ in a build without nvcc: every launch says so.
+#include <rope/kernels.h>
+
+namespace rope {
+
+Status launch_cuda(const Params&, void*) noexcept {
+  return Status::kNoCudaBuild;
+}
+
+Status launch_table_cuda(const TableParams&, void*) noexcept {
+  return Status::kNoCudaBuild;
+}
+
+Status launch_turns_cuda(const float*, int64_t, uint64_t*, void*) noexcept {
+  return Status::kNoCudaBuild;
+}
+
+Status launch_turns_cuda(const double*, int64_t, uint64_t*, void*) noexcept {
+  return Status::kNoCudaBuild;
+}
+
+}  // namespace rope

@@ -1,0 +1,56 @@
+// From the run-time facts of a plan to the template arguments of rotate_thread, without macros.
+// The list of kernels that exist is here and nowhere else: for cuda/ and the executor.
+#pragma once
+
+#include <rope/params.h>
+
+#include "pairing.h"
+#include "plan.h"
+
+namespace rope {
+
+// The template arguments of one kernel, besides the data type.
+template <class PairsType, int kBytesValue, int kHeadsValue, Source kSourceValue>
+struct Variant {
+  using Pairs = PairsType;
+  static constexpr int kBytes = kBytesValue;
+  static constexpr int kHeads = kHeadsValue;
+  static constexpr Source kSource = kSourceValue;
+};
+
+template <class Scalar, class Pairs, Source kSource, class Visitor>
+auto dispatch_width(const Plan& plan, Visitor&& visit) {
+  if (plan.vector_bytes == 16) {
+    switch (plan.heads_per_thread) {
+      case 5:
+        return visit(Variant<Pairs, 16, 5, kSource>());
+      case 4:
+        return visit(Variant<Pairs, 16, 4, kSource>());
+      case 2:
+        return visit(Variant<Pairs, 16, 2, kSource>());
+      default:
+        return visit(Variant<Pairs, 16, 1, kSource>());
+    }
+  }
+  if (plan.vector_bytes == 8) return visit(Variant<Pairs, 8, 1, kSource>());
+  if constexpr (sizeof(Scalar) == 2) {
+    if (plan.vector_bytes == 2) return visit(Variant<Pairs, 2, 1, kSource>());
+  }
+  return visit(Variant<Pairs, 4, 1, kSource>());
+}
+
+template <class Scalar, class Pairs, class Visitor>
+auto dispatch_source(const Plan& plan, Visitor&& visit) {
+  return plan.source == Source::kTable
+             ? dispatch_width<Scalar, Pairs, Source::kTable>(plan, visit)
+             : dispatch_width<Scalar, Pairs, Source::kComputed>(plan, visit);
+}
+
+// Calls visit with the Variant that the plan asks for, and returns what it returns.
+template <class Scalar, class Visitor>
+auto dispatch(const Params& params, const Plan& plan, Visitor&& visit) {
+  return params.pairing == Pairing::kInterleaved ? dispatch_source<Scalar, Interleaved>(plan, visit)
+                                                 : dispatch_source<Scalar, Split>(plan, visit);
+}
+
+}  // namespace rope
