@@ -1,0 +1,79 @@
+// A register of 8 floats: AVX2, FMA and F16C (x86-64-v3). Included by pack.h alone.
+#pragma once
+
+#include <immintrin.h>
+
+namespace rope {
+inline namespace ROPE_TARGET {
+
+struct Pack {
+  static constexpr int kLanes = 8;
+  __m256 lanes;
+};
+
+inline Pack load_floats(const float* address) {
+  return {_mm256_loadu_ps(address)};
+}
+inline void store_floats(float* address, const Pack& pack) {
+  _mm256_storeu_ps(address, pack.lanes);
+}
+inline Pack fma(const Pack& x, const Pack& y, const Pack& z) {
+  return {_mm256_fmadd_ps(x.lanes, y.lanes, z.lanes)};
+}
+inline Pack multiply(const Pack& x, const Pack& y) {
+  return {_mm256_mul_ps(x.lanes, y.lanes)};
+}
+inline Pack operator-(const Pack& x) {
+  return {_mm256_xor_ps(x.lanes, _mm256_set1_ps(-0.0f))};
+}
+
+// The even and the odd elements of (first, second), and back.
+inline void deinterleave(Pack& first, Pack& second) {
+  // Within the 128-bit halves first; then the quarters are put in order.
+  constexpr int kOrder = _MM_SHUFFLE(3, 1, 2, 0);
+  const __m256d even =
+      _mm256_castps_pd(_mm256_shuffle_ps(first.lanes, second.lanes, _MM_SHUFFLE(2, 0, 2, 0)));
+  const __m256d odd =
+      _mm256_castps_pd(_mm256_shuffle_ps(first.lanes, second.lanes, _MM_SHUFFLE(3, 1, 3, 1)));
+  first.lanes = _mm256_castpd_ps(_mm256_permute4x64_pd(even, kOrder));
+  second.lanes = _mm256_castpd_ps(_mm256_permute4x64_pd(odd, kOrder));
+}
+inline void interleave(Pack& even, Pack& odd) {
+  const __m256 low = _mm256_unpacklo_ps(even.lanes, odd.lanes);
+  const __m256 high = _mm256_unpackhi_ps(even.lanes, odd.lanes);
+  even.lanes = _mm256_permute2f128_ps(low, high, 0x20);
+  odd.lanes = _mm256_permute2f128_ps(low, high, 0x31);
+}
+
+inline Pack load_halves(const Half* address) {
+  return {_mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(address)))};
+}
+inline void store_halves(Half* address, const Pack& pack) {
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(address),
+                   _mm256_cvtps_ph(pack.lanes, _MM_FROUND_TO_NEAREST_INT));
+}
+
+inline void load_even_odd(const BFloat16* address, Pack& even, Pack& odd) {
+  const __m256i words = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(address));
+  even.lanes = _mm256_castsi256_ps(_mm256_slli_epi32(words, 16));
+  odd.lanes = _mm256_castsi256_ps(_mm256_and_si256(words, _mm256_set1_epi32(~0xffff)));
+}
+
+// The float's bits, rounded to nearest even in the upper half; a NaN becomes 0x7fff there.
+inline __m256i round_to_upper_half(__m256 lanes) {
+  const __m256i bits = _mm256_castps_si256(lanes);
+  const __m256i last = _mm256_and_si256(_mm256_srli_epi32(bits, 16), _mm256_set1_epi32(1));
+  const __m256i rounded = _mm256_add_epi32(bits, _mm256_add_epi32(last, _mm256_set1_epi32(0x7fff)));
+  const __m256 is_nan = _mm256_cmp_ps(lanes, lanes, _CMP_UNORD_Q);
+  const __m256i nan = _mm256_set1_epi32(0x7fff0000);
+  return _mm256_blendv_epi8(rounded, nan, _mm256_castps_si256(is_nan));
+}
+
+inline void store_even_odd(BFloat16* address, const Pack& even, const Pack& odd) {
+  const __m256i low = _mm256_srli_epi32(round_to_upper_half(even.lanes), 16);
+  const __m256i words = _mm256_blend_epi16(low, round_to_upper_half(odd.lanes), 0xaa);
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(address), words);
+}
+
+}  // namespace ROPE_TARGET
+}  // namespace rope

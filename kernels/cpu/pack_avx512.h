@@ -1,0 +1,81 @@
+// A register of 16 floats: AVX-512 F, BW, DQ and VL (x86-64-v4). Included by pack.h alone.
+#pragma once
+
+#include <immintrin.h>
+
+namespace rope {
+inline namespace ROPE_TARGET {
+
+struct Pack {
+  static constexpr int kLanes = 16;
+  __m512 lanes;
+};
+
+inline Pack load_floats(const float* address) {
+  return {_mm512_loadu_ps(address)};
+}
+inline void store_floats(float* address, const Pack& pack) {
+  _mm512_storeu_ps(address, pack.lanes);
+}
+inline Pack fma(const Pack& x, const Pack& y, const Pack& z) {
+  return {_mm512_fmadd_ps(x.lanes, y.lanes, z.lanes)};
+}
+inline Pack multiply(const Pack& x, const Pack& y) {
+  return {_mm512_mul_ps(x.lanes, y.lanes)};
+}
+inline Pack operator-(const Pack& x) {
+  return {_mm512_xor_ps(x.lanes, _mm512_set1_ps(-0.0f))};
+}
+
+// The even and the odd elements of (first, second), and back.
+inline void deinterleave(Pack& first, Pack& second) {
+  const __m512i even_index =
+      _mm512_set_epi32(30, 28, 26, 24, 22, 20, 18, 16, 14, 12, 10, 8, 6, 4, 2, 0);
+  const __m512i odd_index = _mm512_add_epi32(even_index, _mm512_set1_epi32(1));
+  const __m512 even = _mm512_permutex2var_ps(first.lanes, even_index, second.lanes);
+  const __m512 odd = _mm512_permutex2var_ps(first.lanes, odd_index, second.lanes);
+  first.lanes = even;
+  second.lanes = odd;
+}
+inline void interleave(Pack& even, Pack& odd) {
+  const __m512i first_index =
+      _mm512_set_epi32(23, 7, 22, 6, 21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
+  const __m512i second_index = _mm512_add_epi32(first_index, _mm512_set1_epi32(8));
+  const __m512 first = _mm512_permutex2var_ps(even.lanes, first_index, odd.lanes);
+  const __m512 second = _mm512_permutex2var_ps(even.lanes, second_index, odd.lanes);
+  even.lanes = first;
+  odd.lanes = second;
+}
+
+inline Pack load_halves(const Half* address) {
+  return {_mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(address)))};
+}
+inline void store_halves(Half* address, const Pack& pack) {
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(address),
+                      _mm512_cvtps_ph(pack.lanes, _MM_FROUND_TO_NEAREST_INT));
+}
+
+inline void load_even_odd(const BFloat16* address, Pack& even, Pack& odd) {
+  const __m512i words = _mm512_loadu_si512(address);
+  even.lanes = _mm512_castsi512_ps(_mm512_slli_epi32(words, 16));
+  odd.lanes = _mm512_castsi512_ps(_mm512_and_si512(words, _mm512_set1_epi32(~0xffff)));
+}
+
+// The float's bits, rounded to nearest even in the upper half; a NaN becomes 0x7fff there. Not
+// VCVTNEPS2BF16: that instruction flushes subnormals.
+inline __m512i round_to_upper_half(__m512 lanes) {
+  const __m512i bits = _mm512_castps_si512(lanes);
+  const __m512i last = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
+  const __m512i rounded = _mm512_add_epi32(bits, _mm512_add_epi32(last, _mm512_set1_epi32(0x7fff)));
+  const __mmask16 is_nan = _mm512_cmp_ps_mask(lanes, lanes, _CMP_UNORD_Q);
+  return _mm512_mask_mov_epi32(rounded, is_nan, _mm512_set1_epi32(0x7fff0000));
+}
+
+inline void store_even_odd(BFloat16* address, const Pack& even, const Pack& odd) {
+  const __m512i low = _mm512_srli_epi32(round_to_upper_half(even.lanes), 16);
+  const __m512i words = _mm512_mask_blend_epi16(0xaaaaaaaau, low, round_to_upper_half(odd.lanes));
+  _mm512_storeu_si512(address, words);
+}
+
+}  // namespace ROPE_TARGET
+}  // namespace rope

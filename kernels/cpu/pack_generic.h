@@ -1,0 +1,77 @@
+// A register of floats for any compiler: loops of a fixed length, which it may vectorise.
+// Used without an x86-64-v3 processor: on a baseline x86-64 and on NEON. Included by pack.h alone.
+#pragma once
+
+namespace rope {
+inline namespace ROPE_TARGET {
+
+struct Pack {
+  static constexpr int kLanes = 8;
+  float lanes[kLanes];
+};
+
+template <class Function>
+ROPE_HOST_DEVICE Pack for_each_lane(Function function) {
+  Pack result;
+  ROPE_UNROLL
+  for (int i = 0; i < Pack::kLanes; ++i) result.lanes[i] = function(i);
+  return result;
+}
+
+inline Pack load_floats(const float* address) {
+  return for_each_lane([&](int i) { return address[i]; });
+}
+inline void store_floats(float* address, const Pack& pack) {
+  ROPE_UNROLL
+  for (int i = 0; i < Pack::kLanes; ++i) address[i] = pack.lanes[i];
+}
+inline Pack fma(const Pack& x, const Pack& y, const Pack& z) {
+  return for_each_lane([&](int i) { return fma(x.lanes[i], y.lanes[i], z.lanes[i]); });
+}
+inline Pack multiply(const Pack& x, const Pack& y) {
+  return for_each_lane([&](int i) { return multiply(x.lanes[i], y.lanes[i]); });
+}
+inline Pack operator-(const Pack& x) {
+  return for_each_lane([&](int i) { return -x.lanes[i]; });
+}
+
+// The even and the odd elements of (first, second), and back.
+inline void deinterleave(Pack& first, Pack& second) {
+  const auto element = [=](int i) {
+    return i < Pack::kLanes ? first.lanes[i] : second.lanes[i - Pack::kLanes];
+  };
+  const Pack even = for_each_lane([&](int i) { return element(2 * i); });
+  const Pack odd = for_each_lane([&](int i) { return element(2 * i + 1); });
+  first = even;
+  second = odd;
+}
+inline void interleave(Pack& even, Pack& odd) {
+  const auto element = [=](int i) { return i % 2 == 0 ? even.lanes[i / 2] : odd.lanes[i / 2]; };
+  const Pack first = for_each_lane([&](int i) { return element(i); });
+  const Pack second = for_each_lane([&](int i) { return element(Pack::kLanes + i); });
+  even = first;
+  odd = second;
+}
+
+inline Pack load_halves(const Half* address) {
+  return for_each_lane([&](int i) { return to_float(address[i]); });
+}
+inline void store_halves(Half* address, const Pack& pack) {
+  ROPE_UNROLL
+  for (int i = 0; i < Pack::kLanes; ++i) address[i] = from_float<Half>(pack.lanes[i]);
+}
+
+inline void load_even_odd(const BFloat16* address, Pack& even, Pack& odd) {
+  even = for_each_lane([&](int i) { return to_float(address[2 * i]); });
+  odd = for_each_lane([&](int i) { return to_float(address[2 * i + 1]); });
+}
+inline void store_even_odd(BFloat16* address, const Pack& even, const Pack& odd) {
+  ROPE_UNROLL
+  for (int i = 0; i < Pack::kLanes; ++i) {
+    address[2 * i] = from_float<BFloat16>(even.lanes[i]);
+    address[2 * i + 1] = from_float<BFloat16>(odd.lanes[i]);
+  }
+}
+
+}  // namespace ROPE_TARGET
+}  // namespace rope

@@ -1,0 +1,114 @@
+// The CPU's own traversal: token by token, its angles made once, then head by head.
+// The body that one thin file per instruction set compiles; included by those files alone.
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+
+#include "../scalar.h"
+#include "angle_row.h"
+#include "backend.h"
+#include "rows.h"
+
+namespace rope {
+inline namespace ROPE_TARGET {
+
+template <class Scalar>
+inline const Scalar* in_row(const Heads& heads, const Token& token, int64_t head) {
+  return static_cast<const Scalar*>(heads.in) + token.batch * heads.in_stride.batch +
+         token.index * heads.in_stride.token + head * heads.in_stride.head;
+}
+
+template <class Scalar>
+inline Scalar* out_row(const Heads& heads, const Token& token, int64_t head) {
+  return static_cast<Scalar*>(heads.out) + token.batch * heads.out_stride.batch +
+         token.index * heads.out_stride.token + head * heads.out_stride.head;
+}
+
+template <class Scalar>
+void copy_token(const Params& params, const Heads& heads, const Token& token) {
+  const size_t bytes = static_cast<size_t>(params.rotary_dim) * sizeof(Scalar);
+  for (int64_t head = 0; head < heads.num_heads; ++head) {
+    const Scalar* in = in_row<Scalar>(heads, token, head);
+    Scalar* out = out_row<Scalar>(heads, token, head);
+    if (in != out) std::memcpy(out, in, bytes);
+  }
+}
+
+template <class Scalar, class Pairs>
+void rotate_token(const Params& params, const Heads& heads, const Token& token, bool per_head,
+                  AngleRow& angles) {
+  const int32_t half = params.rotary_dim / 2;
+  for (int64_t head = 0; head < heads.num_heads; ++head) {
+    if (per_head) {
+      make_angle_row(params, token, head, angles.cos, angles.sin);
+      arrange<Scalar, Pairs>(angles, half);
+    }
+    rotate_row(Pairs(), in_row<Scalar>(heads, token, head), out_row<Scalar>(heads, token, head),
+               angles, half);
+  }
+}
+
+template <class Scalar, class Pairs>
+void rotate_tokens(const Params& params, int64_t first, int64_t last) {
+  AngleRow angles;
+  pad(angles, params.rotary_dim / 2);
+  const HostMemory memory;
+  const bool per_head = params.frequencies.stride_head != 0 ||
+                        (params.table.cos != nullptr && params.table.stride.head != 0);
+  Token token = {first / params.num_tokens, first % params.num_tokens};
+  for (int64_t i = first; i < last; ++i) {
+    if (is_skipped(memory, params, token)) {
+      copy_token<Scalar>(params, params.q, token);
+      copy_token<Scalar>(params, params.k, token);
+    } else {
+      if (!per_head) {
+        make_angle_row(params, token, 0, angles.cos, angles.sin);
+        arrange<Scalar, Pairs>(angles, params.rotary_dim / 2);
+      }
+      rotate_token<Scalar, Pairs>(params, params.q, token, per_head, angles);
+      rotate_token<Scalar, Pairs>(params, params.k, token, per_head, angles);
+    }
+    if (++token.index == params.num_tokens) token = {token.batch + 1, 0};
+  }
+}
+
+template <class Scalar>
+void rotate_dtype(const Params& params, int64_t first, int64_t last) {
+  if (params.pairing == Pairing::kInterleaved) {
+    rotate_tokens<Scalar, Interleaved>(params, first, last);
+  } else {
+    rotate_tokens<Scalar, Split>(params, first, last);
+  }
+}
+
+inline void rotate_any(const Params& params, int64_t first, int64_t last) {
+  switch (params.dtype) {
+    case Dtype::kFloat16:
+      return rotate_dtype<Half>(params, first, last);
+    case Dtype::kBFloat16:
+      return rotate_dtype<BFloat16>(params, first, last);
+    default:
+      return rotate_dtype<float>(params, first, last);
+  }
+}
+
+inline void fill_rows(const TableParams& params, int64_t first, int64_t last) {
+  uint64_t phases[kMaxRotaryDim / 2];
+  const int32_t count = params.num_pairs;
+  const uint64_t start = static_cast<uint64_t>(params.start);
+  for (int64_t row = first; row < last; ++row) {
+    const uint64_t position = start + static_cast<uint64_t>(row);
+    for (int32_t i = 0; i < count; ++i) phases[i] = position * params.turns[i];
+    float* cos = params.out + row * (2 * static_cast<int64_t>(count));
+    cos_sin_row(phases, count, params.attention_factor, cos, cos + count);
+    if (params.may_be_invalid) set_nan(params.turns, count, cos, cos + count);
+  }
+}
+
+constexpr Backend make_backend(const char* name) {
+  return {name, static_cast<int32_t>(sizeof(Pack)), &rotate_any, &fill_rows};
+}
+
+}  // namespace ROPE_TARGET
+}  // namespace rope
