@@ -1,0 +1,40 @@
+# make demo and make test set up a new checkout and do what they say; the rest is for those who
+# change it. Another Python: make test PYTHON=python3.12.
+
+PYTHON ?= python3
+RUN := .venv/bin/python
+# The cheapest way to one sentence where there is no Python at all.
+NO_PYTHON := No $(PYTHON) on the PATH: install Python 3.11 or newer, or name one, as in make test PYTHON=python3.11.
+SETUP := @command -v "$(PYTHON)" >/dev/null || { echo "$(NO_PYTHON)" >&2; exit 1; }; "$(PYTHON)" scripts/setup.py
+
+.PHONY: help setup demo test check wheel format clean
+.NOTPARALLEL:
+
+help:  ## this list
+	@sed -n 's/^\([a-z]*\): *## /  make \1\t/p' Makefile
+
+setup:  ## .venv, build, editable install
+	$(SETUP) setup
+
+demo:  ## a transformers Llama on these kernels, compared with itself
+	$(SETUP) demo
+	@$(RUN) examples/transformers_llama.py
+
+test:  ## all tests: C++, C++ under the sanitizers, Python
+	$(SETUP) test
+	@$(RUN) scripts/test.py
+
+check:  ## the gates: format, headers, layering, types, lint, oldest torch
+	$(SETUP) check
+	@$(RUN) scripts/check/run.py
+
+format:  ## what the format gate wants, done
+	$(SETUP) check
+	@$(RUN) scripts/check/formatting.py --fix
+
+wheel:  ## a wheel in dist/
+	$(SETUP) wheel
+	@$(RUN) -m pip wheel --no-build-isolation --no-deps --wheel-dir dist .
+
+clean:  ## all build output; .venv stays
+	rm -rf build dist python/torch_rope/include python/torch_rope/lib python/torch_rope/*.so

@@ -1,0 +1,55 @@
+// One call of a rotating op: its arguments by reference, valid while the op runs.
+// For the files of csrc/ only.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <optional>
+#include <string_view>
+
+namespace rope::glue {
+
+using OptionalTensor = std::optional<at::Tensor>;
+
+// The keywords of the ops in the order of their schemas, so that Keywords{rest...} takes them over.
+struct Keywords {
+  const OptionalTensor& inv_freq;
+  const OptionalTensor& cos_sin;
+  const OptionalTensor& cos;
+  const OptionalTensor& sin;
+  double base;
+  double attention_factor;
+  int64_t rotary_dim;
+  int64_t rotary_offset;
+  bool interleaved;
+  bool inverse;
+  std::string_view layout;
+  const OptionalTensor& offsets;
+  const OptionalTensor& cu_seqlens;
+  bool skip_negative;
+};
+
+// The tensor if there is one, else nullptr.
+inline const at::Tensor* given(const OptionalTensor& tensor) {
+  return tensor.has_value() && tensor->defined() ? &*tensor : nullptr;
+}
+
+struct Call {
+  const char* op;      // as errors name it: "rope::apply"
+  const char* q_name;  // what the op's schema calls q: "q" or "x"
+  bool in_place;       // q and k are written
+  const at::Tensor& q;
+  const at::Tensor* k;  // nullptr: not given, as for pos
+  const at::Tensor* pos;
+  const Keywords& keywords;
+};
+
+// Where a layout keeps its dimensions; the components of a head are always the last one.
+struct Dims {
+  int batch;  // -1: the tensor is one sequence, without a batch dimension
+  int token;
+  int head;
+};
+
+}  // namespace rope::glue

@@ -1,0 +1,120 @@
+// torch_rope._C: what Python needs beside the ops. A binary of its own, so that the op library
+// works without Python.
+#include <ATen/ops/tensor.h>
+#include <pybind11/stl.h>
+#include <torch/csrc/utils/pybind.h>
+
+#include <string>
+
+#include "explain.h"
+
+namespace py = pybind11;
+
+namespace rope::glue {
+namespace {
+
+// torch knows the devices without another library being linked.
+DeviceFacts facts_of(const at::Tensor& q) {
+  DeviceFacts facts;
+  if (!q.is_cuda()) return facts;
+  const py::object device = py::module_::import("torch").attr("cuda").attr("get_device_properties")(
+      static_cast<int>(q.device().index()));
+  facts.num_multiprocessors = device.attr("multi_processor_count").cast<int32_t>();
+  facts.threads_per_multiprocessor = device.attr("max_threads_per_multi_processor").cast<int32_t>();
+  return facts;
+}
+
+py::dict dict_of(const Explanation& explanation) {
+  const bool is_good = !explanation.error.has_value();
+  const std::optional<Work>& work = explanation.work;
+  py::dict dict;
+  dict["backend"] = is_good ? py::cast(explanation.backend) : py::none();
+  dict["vector_bytes"] = work ? py::cast(work->vector_bytes) : py::none();
+  dict["heads_per_thread"] = work ? py::cast(work->heads_per_thread) : py::none();
+  dict["grid"] = work && work->grid ? py::tuple(py::cast(*work->grid)) : py::object(py::none());
+  dict["block"] = work && work->block ? py::tuple(py::cast(*work->block)) : py::object(py::none());
+  dict["bytes"] = is_good ? py::cast(explanation.bytes) : py::none();
+  dict["angles"] = is_good ? py::cast(explanation.is_table ? "table" : "computed") : py::none();
+  dict["error"] = py::cast(explanation.error);
+  return dict;
+}
+
+py::dict build_info_to_python() {
+  const BuildInfo info = build_info();
+  py::dict dict;
+  dict["version"] = info.version;
+  dict["torch_built"] = info.torch;
+  dict["torch_found"] = py::str(py::module_::import("torch").attr("__version__"));
+  dict["cuda"] = py::cast(info.cuda);
+  dict["architectures"] = py::cast(info.architectures);
+  dict["ptx"] = py::cast(info.ptx);
+  return dict;
+}
+
+at::Tensor tensor_of(const schedules::Schedule& schedule) {
+  return at::tensor(schedule.inv_freq, at::kDouble);
+}
+
+// The arguments of rope::apply, in the order of its schema.
+void define_explain(py::module_& m) {
+  using Optional = std::optional<at::Tensor>;
+  const auto function = [](const at::Tensor& q, const Optional& k, const Optional& pos,
+                           const Optional& inv_freq, const Optional& cos_sin, const Optional& cos,
+                           const Optional& sin, double base, double attention_factor,
+                           int64_t rotary_dim, int64_t rotary_offset, bool interleaved,
+                           bool inverse, const std::string& layout, const Optional& offsets,
+                           const Optional& cu_seqlens, bool skip_negative) {
+    const Options options{inv_freq,         cos_sin,    cos,           sin,          base,
+                          attention_factor, rotary_dim, rotary_offset, interleaved,  inverse,
+                          layout,           offsets,    cu_seqlens,    skip_negative};
+    return dict_of(explain(q, k, pos, options, facts_of(q)));
+  };
+  const Options defaults;
+  m.def("explain", function, py::arg("q"), py::arg("k") = py::none(), py::arg("pos") = py::none(),
+        py::kw_only(), py::arg("inv_freq") = py::none(), py::arg("cos_sin") = py::none(),
+        py::arg("cos") = py::none(), py::arg("sin") = py::none(), py::arg("base") = defaults.base,
+        py::arg("attention_factor") = defaults.attention_factor,
+        py::arg("rotary_dim") = defaults.rotary_dim,
+        py::arg("rotary_offset") = defaults.rotary_offset,
+        py::arg("interleaved") = defaults.interleaved, py::arg("inverse") = defaults.inverse,
+        py::arg("layout") = defaults.layout, py::arg("offsets") = py::none(),
+        py::arg("cu_seqlens") = py::none(), py::arg("skip_negative") = defaults.skip_negative);
+}
+
+// std::invalid_argument becomes ValueError.
+void define_schedules(py::module_& m) {
+  m.def(
+      "schedules_default",
+      [](int64_t dim, double base) { return tensor_of(schedules::default_(dim, base)); },
+      py::arg("dim"), py::arg("base"));
+  m.def(
+      "schedules_linear",
+      [](int64_t dim, double base, double factor) {
+        return tensor_of(schedules::linear(dim, base, factor));
+      },
+      py::arg("dim"), py::arg("base"), py::arg("factor"));
+  m.def(
+      "schedules_ntk",
+      [](int64_t dim, double base, double alpha) {
+        return tensor_of(schedules::ntk(dim, base, alpha));
+      },
+      py::arg("dim"), py::arg("base"), py::arg("alpha"));
+  m.def(
+      "schedules_llama3",
+      [](int64_t dim, double base, double factor, double low_freq_factor, double high_freq_factor,
+         double original_max_position_embeddings) {
+        return tensor_of(schedules::llama3(dim, base, factor, low_freq_factor, high_freq_factor,
+                                           original_max_position_embeddings));
+      },
+      py::arg("dim"), py::arg("base"), py::arg("factor"), py::arg("low_freq_factor"),
+      py::arg("high_freq_factor"), py::arg("original_max_position_embeddings"));
+}
+
+}  // namespace
+}  // namespace rope::glue
+
+PYBIND11_MODULE(_C, m) {
+  rope::glue::define_explain(m);
+  m.def("build_info", &rope::glue::build_info_to_python);
+  rope::glue::define_schedules(m);
+}

@@ -1,0 +1,38 @@
+// Check first, then allocate, then run: no op writes before its arguments have passed.
+#include "ops.h"
+
+#include <ATen/ops/empty.h>
+#include <ATen/ops/empty_like.h>
+
+namespace rope::glue {
+namespace {
+
+at::Tensor empty_output(const at::Tensor& x) {
+  at::Tensor out = at::empty_like(x);
+  // Where x's windows overlap, empty_like may order the dimensions so that components lie apart.
+  if (out.sym_strides().back() != 1) out = at::empty_symint(x.sym_sizes(), x.options());
+  return out;
+}
+
+}  // namespace
+
+void apply(Run run, const Call& call) {
+  run(call, check(call), {call.q, call.k});
+}
+
+at::Tensor rotate(Run run, const Call& call) {
+  const Geometry geometry = check(call);
+  at::Tensor out = empty_output(call.q);
+  run(call, geometry, {out, nullptr});
+  return out;
+}
+
+std::tuple<at::Tensor, at::Tensor> rotate_qk(Run run, const Call& call) {
+  const Geometry geometry = check(call);
+  at::Tensor q = empty_output(call.q);
+  at::Tensor k = empty_output(*call.k);
+  run(call, geometry, {q, &k});
+  return {std::move(q), std::move(k)};
+}
+
+}  // namespace rope::glue

@@ -1,0 +1,108 @@
+"""CMake through its presets: configured once, built every time (a build without changes takes a
+moment). For environment/main.py and scripts/test.py.
+"""
+
+import hashlib
+import os
+import re
+import shutil
+from pathlib import Path
+
+from environment import packages, requirements, system
+from environment.report import ROOT, StepFailure, step
+
+# A translation unit that includes torch takes g++ up to 1.5 GB.
+BYTES_PER_JOB = 2 << 30
+
+
+def jobs() -> int:
+    given = os.environ.get("CMAKE_BUILD_PARALLEL_LEVEL", "")
+    if given.isdigit() and int(given) > 0:
+        return int(given)
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return max(1, min(len(os.sched_getaffinity(0)), memory // BYTES_PER_JOB))
+
+
+def _cached(folder: Path, name: str) -> str | None:
+    try:
+        cache = (folder / "CMakeCache.txt").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None
+    match = re.search(rf"^{name}:\w+=(.*)$", cache, re.MULTILINE)
+    return match[1] if match else None
+
+
+def _generator(folder: Path) -> str:
+    default = "Ninja" if packages.program("ninja") else "Unix Makefiles"
+    return _cached(folder, "CMAKE_GENERATOR") or default
+
+
+def _notes(log: str) -> None:
+    """Repeats what our own CMakeLists.txt has to say, such as that the build is for the CPU."""
+    for note in re.findall(r"^-- (rope: .*)$", log, re.MULTILINE):
+        print(f"    {note}", flush=True)
+
+
+def _configure_once(preset: str, arguments: list[str], facts: list[str]) -> None:
+    """Configures unless that was done with the same arguments and facts."""
+    folder = ROOT / "build" / preset
+    key_file = folder / "configured_as.txt"
+    key = hashlib.sha256("\n".join([*arguments, *facts]).encode()).hexdigest()
+    home = _cached(folder, "CMAKE_HOME_DIRECTORY")
+    if home == str(ROOT) and key_file.exists() and key_file.read_text() == key:
+        return
+    if home is not None and home != str(ROOT):
+        shutil.rmtree(folder)  # A checkout that was moved: CMake refuses such a cache.
+    log = step(
+        f"configure {preset}",
+        ["cmake", "--preset", preset, "-G", _generator(folder), *arguments],
+        log=f"configure-{preset}",
+        advice=f"CMake could not configure build/{preset}: see the lines above",
+        env=packages.environment(),
+    )
+    _notes(log)
+    key_file.write_text(key)
+
+
+def configure(preset: str) -> None:
+    """Without GoogleTest, and without a network to fetch it, the C++ tests are left out."""
+    arguments = []
+    facts = [os.environ.get("CXX", ""), os.environ.get("CUDACXX", "")]
+    if preset != "asan":
+        torch = requirements.installed(packages.PYTHON, ["torch"]).get("torch", "none")
+        arguments.append(f"-DPython_EXECUTABLE={packages.PYTHON}")
+        facts.append(torch)
+    if os.environ.get("ROPE_GTEST_SOURCE"):
+        arguments.append(f"-DROPE_GTEST_SOURCE={os.environ['ROPE_GTEST_SOURCE']}")
+    if system.has_google_test():
+        _configure_once(preset, arguments, facts)
+        return
+    try:
+        _configure_once(preset, arguments, facts)
+    except StepFailure as failure:
+        if not re.search(r"googletest|GTest", failure.text, re.IGNORECASE):
+            raise
+        system.leave_out_google_test()
+        _configure_once(preset, [*arguments, "-DROPE_TESTS=OFF"], facts)
+
+
+def build(preset: str) -> None:
+    configure(preset)
+    folder = ROOT / "build" / preset
+    step(
+        f"build {preset}",
+        ["cmake", "--build", str(folder), "--parallel", str(jobs())],
+        log=f"build-{preset}",
+        advice=f"The build in build/{preset} failed: see the lines above",
+        env=packages.environment(),
+    )
+
+
+def install(preset: str, prefix: Path) -> None:
+    step(
+        f"install into {prefix.relative_to(ROOT)}",
+        ["cmake", "--install", str(ROOT / "build" / preset), "--prefix", str(prefix)],
+        log=f"install-{preset}",
+        advice=f"What is in build/{preset} could not be installed into {prefix}",
+        env=packages.environment(),
+    )

@@ -1,0 +1,77 @@
+"""Which Python packages are wanted and which are missing. The list is pyproject.toml's
+dependency group `dev`. For environment/packages.py and the gates.
+"""
+
+import re
+import subprocess
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from environment.report import Failure
+
+OLDEST_TORCH = (2, 11)
+# Installed as pinned even beside another version: the demo's and the gates' answers hang on them.
+ALWAYS_PINNED = frozenset({"transformers", "ruff", "mypy", "clang-format"})
+
+_LIST_INSTALLED = """
+import importlib.metadata as metadata, sys
+for name in sys.argv[1:]:
+    try:
+        print(name, metadata.version(name))
+    except metadata.PackageNotFoundError:
+        pass
+"""
+
+
+@dataclass(frozen=True)
+class Requirement:
+    name: str
+    version: str
+
+    def __str__(self) -> str:
+        return f"{self.name}=={self.version}"
+
+
+def read(pyproject: Path) -> list[Requirement]:
+    """The `dev` group. Not with tomllib: Python 3.10 has none."""
+    text = pyproject.read_text(encoding="utf-8")
+    group = re.search(r"^dev = \[$(.*?)^\]$", text, re.MULTILINE | re.DOTALL)
+    pins = re.findall(r'^\s*"([\w.-]+)==([^"]+)",$', group[1] if group else "", re.MULTILINE)
+    if not pins:
+        raise Failure(f"{pyproject} has no dependency group `dev`: restore it from git.")
+    return [Requirement(name, version) for name, version in pins]
+
+
+def installed(python: Path, names: Iterable[str]) -> dict[str, str]:
+    """name → version, for those of names that this interpreter sees."""
+    command = [str(python), "-c", _LIST_INSTALLED, *names]
+    result = subprocess.run(
+        command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+    )
+    if result.returncode:
+        raise Failure(f"{python} does not run: delete {python.parents[1]} and run again.")
+    return dict(line.split(" ", 1) for line in result.stdout.splitlines())
+
+
+def is_supported_torch(version: str | None) -> bool:
+    match = re.match(r"(\d+)\.(\d+)", version or "")
+    return match is not None and (int(match[1]), int(match[2])) >= OLDEST_TORCH
+
+
+def missing(
+    wanted: Iterable[Requirement], found: Mapping[str, str], *, shared: bool
+) -> list[Requirement]:
+    """What has to be installed. Over another environment's packages (shared) any version serves,
+    since replacing one could break its torch; in an environment of our own the pin holds."""
+
+    def is_met(requirement: Requirement) -> bool:
+        version = found.get(requirement.name)
+        if shared and requirement.name == "torch":
+            return is_supported_torch(version)
+        if shared and requirement.name not in ALWAYS_PINNED:
+            return version is not None
+        # 2.15.0+cpu is 2.15.0, built otherwise.
+        return version is not None and version.split("+")[0] == requirement.version
+
+    return [requirement for requirement in wanted if not is_met(requirement)]

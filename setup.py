@@ -1,0 +1,84 @@
+"""Builds the package: CMake compiles and installs, this only says where to.
+An editable install builds in build/dev, as `make test` does, and installs into python/torch_rope;
+a wheel builds in build/release and installs into what goes into the wheel.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+
+ROOT = Path(__file__).resolve().parent
+
+
+def version() -> str:
+    """CMakeLists.txt states it; everything else asks there."""
+    text = (ROOT / "CMakeLists.txt").read_text(encoding="utf-8")
+    match = re.search(r"^\s*(?:project\(\w+\s+)?VERSION\s+(\d+\.\d+\.\d+)", text, re.MULTILINE)
+    if match is None:
+        sys.exit("CMakeLists.txt has no project(... VERSION x.y.z).")
+    return match[1]
+
+
+def is_configured(build: Path) -> bool:
+    """For this checkout and for the Python that runs this."""
+    cache = build / "CMakeCache.txt"
+    if not cache.exists():
+        return False
+    text = cache.read_text(encoding="utf-8", errors="replace")
+    home = re.search(r"^CMAKE_HOME_DIRECTORY:\w+=(.*)$", text, re.MULTILINE)
+    python = re.search(r"^Python_EXECUTABLE:\w+=(.*)$", text, re.MULTILINE)
+    if home is None or python is None or Path(home[1]) != ROOT:
+        shutil.rmtree(build)
+        return False
+    return Path(python[1]).parent == Path(sys.executable).parent
+
+
+def run(*command: str) -> None:
+    programs = Path(sys.executable).parent  # ninja, where pip installed it
+    env = {**os.environ, "PATH": f"{programs}{os.pathsep}{os.environ.get('PATH', '')}"}
+    if shutil.which("ninja", path=env["PATH"]):
+        env.setdefault("CMAKE_GENERATOR", "Ninja")  # A configured folder keeps its own.
+    subprocess.run(command, cwd=ROOT, env=env, check=True)
+
+
+def build_and_install(preset: str, prefix: Path) -> None:
+    """CMake arguments of one's own come in CMAKE_ARGS, as in CMAKE_ARGS=-DROPE_CUDA=OFF."""
+    build = ROOT / "build" / preset
+    extra = os.environ.get("CMAKE_ARGS", "").split()
+    if extra or not is_configured(build):
+        python = f"-DPython_EXECUTABLE={sys.executable}"
+        run("cmake", "--preset", preset, python, *extra)
+    jobs = os.environ.get("CMAKE_BUILD_PARALLEL_LEVEL", str(len(os.sched_getaffinity(0))))
+    run("cmake", "--build", str(build), "--parallel", jobs)
+    run("cmake", "--install", str(build), "--prefix", str(prefix))
+
+
+class BuildWithCMake(build_ext):
+    """Takes the place of setuptools' compiler for the one extension below."""
+
+    def run(self) -> None:
+        if self.editable_mode or self.inplace:
+            build_and_install("dev", ROOT / "python" / "torch_rope")
+        else:
+            build_and_install("release", Path(self.build_lib).resolve() / "torch_rope")
+
+    def get_outputs(self) -> list[str]:
+        return []
+
+    def get_output_mapping(self) -> dict[str, str]:
+        return {}
+
+
+if __name__ == "__main__":
+    setup(
+        version=version(),
+        # Without sources: it makes the wheel one of this platform and this Python.
+        ext_modules=[Extension("torch_rope._C", sources=[])],
+        cmdclass={"build_ext": BuildWithCMake},
+    )

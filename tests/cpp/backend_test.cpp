@@ -1,0 +1,124 @@
+// Every instruction set's backend that this processor runs, against the baseline one: calls and
+// tables have the same bits on all of them.
+#include "cpu/backend.h"
+
+#include <rope/kernels.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <random>
+#include <string>
+#include <tuple>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "call.h"
+
+namespace rope::test {
+namespace {
+
+// The one that all are compared with, and the names of those that exist.
+#if defined(__aarch64__)
+constexpr const char* kBaseline = "neon";
+#else
+constexpr const char* kBaseline = "baseline";
+#endif
+constexpr const char* kNames[] = {"baseline", "x86-64-v3", "x86-64-v4", "neon"};
+
+std::vector<std::string> backends_here() {
+  std::vector<std::string> names;
+  for (const char* name : kNames) {
+    if (use_backend(name)) names.emplace_back(name);
+  }
+  use_backend(nullptr);
+  return names;
+}
+
+std::string identifier(std::string name) {
+  for (char& letter : name) letter = letter == '-' ? '_' : letter;
+  return name;
+}
+
+class WithBackend {
+ public:
+  explicit WithBackend(const std::string& name) { EXPECT_TRUE(use_backend(name.c_str())); }
+  ~WithBackend() { use_backend(nullptr); }
+  WithBackend(const WithBackend&) = delete;
+  WithBackend& operator=(const WithBackend&) = delete;
+};
+
+Call rotated_on(const std::string& name, const Case& spec) {
+  const WithBackend chosen(name);
+  Call call = make_call(spec);
+  EXPECT_EQ(run_cpu(call.params), Status::kSuccess);
+  return call;
+}
+
+class Backend : public testing::TestWithParam<std::tuple<std::string, Case>> {};
+
+TEST_P(Backend, RotatesAsTheBaseline) {
+  const auto& [name, spec] = GetParam();
+  const Call expected = rotated_on(kBaseline, spec);
+  EXPECT_EQ(first_difference(expected, rotated_on(name, spec)), "");
+}
+
+std::string backend_case_name(const testing::TestParamInfo<std::tuple<std::string, Case>>& info) {
+  return identifier(std::get<0>(info.param)) + "_" + name_of(std::get<1>(info.param));
+}
+
+INSTANTIATE_TEST_SUITE_P(Corpus, Backend,
+                         testing::Combine(testing::ValuesIn(backends_here()),
+                                          testing::ValuesIn(corpus())),
+                         backend_case_name);
+
+class BackendTable : public testing::TestWithParam<std::tuple<std::string, int32_t>> {};
+
+std::vector<float> filled_on(const std::string& name, int32_t num_pairs, int64_t start) {
+  const WithBackend chosen(name);
+  std::mt19937_64 random(static_cast<uint64_t>(num_pairs));
+  std::vector<uint64_t> turns;
+  for (int32_t i = 0; i < num_pairs; ++i) turns.push_back(random());
+  turns.back() = kInvalidTurns;
+  TableParams params;
+  params.turns = turns.data();
+  params.num_pairs = num_pairs;
+  params.num_rows = 200;
+  params.start = start;
+  params.may_be_invalid = true;
+  params.attention_factor = 1.2079441f;
+  std::vector<float> out(static_cast<size_t>(2 * params.num_rows * num_pairs));
+  params.out = out.data();
+  // In two parts, the second one first.
+  EXPECT_EQ(fill_table_cpu(params, 77, 200), Status::kSuccess);
+  EXPECT_EQ(fill_table_cpu(params, 0, 77), Status::kSuccess);
+  return out;
+}
+
+TEST_P(BackendTable, IsThatOfTheBaseline) {
+  const auto& [name, num_pairs] = GetParam();
+  for (const int64_t start : {int64_t{0}, int64_t{-100}, int64_t{1} << 40}) {
+    const std::vector<float> expected = filled_on(kBaseline, num_pairs, start);
+    const std::vector<float> got = filled_on(name, num_pairs, start);
+    EXPECT_EQ(std::memcmp(expected.data(), got.data(), sizeof(float) * got.size()), 0);
+  }
+}
+
+std::string table_name(const testing::TestParamInfo<std::tuple<std::string, int32_t>>& info) {
+  return identifier(std::get<0>(info.param)) + "_" + std::to_string(std::get<1>(info.param));
+}
+
+INSTANTIATE_TEST_SUITE_P(OfPairs, BackendTable,
+                         testing::Combine(testing::ValuesIn(backends_here()),
+                                          testing::Values(1, 3, 16, 31, 64, 512)),
+                         table_name);
+
+TEST(BackendTest, OfAnUnknownNameIsRefused) {
+  const char* const before = backend().name;
+  EXPECT_FALSE(use_backend("x86-64-v9"));
+  EXPECT_STREQ(backend().name, before);
+}
+
+}  // namespace
+}  // namespace rope::test

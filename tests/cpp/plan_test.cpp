@@ -1,0 +1,202 @@
+// The planner (kernels/plan.h): how wide a thread's accesses are, and how many heads it takes.
+// What the grids cover is in plan_grid_test.cpp.
+#include "plan.h"
+
+#include <algorithm>
+#include <cstdint>
+#include <string>
+#include <tuple>
+
+#include <gtest/gtest.h>
+
+#include "fake_params.h"
+
+namespace rope {
+namespace {
+
+using test::fake_address;
+using test::fake_params;
+using test::FakeShape;
+
+// ---- the width: the largest power of two, up to 16 bytes, that divides everything
+
+struct HalfWidth {
+  int32_t rotary_dim;
+  int32_t sixteen_bit;  // bytes
+  int32_t thirty_two_bit;
+};
+
+class WidthByRotaryDim : public testing::TestWithParam<HalfWidth> {};
+
+std::string width_name(const testing::TestParamInfo<HalfWidth>& info) {
+  return "r" + std::to_string(info.param.rotary_dim);
+}
+
+TEST_P(WidthByRotaryDim, DividesHalfOfIt) {
+  FakeShape shape;
+  shape.rotary_dim = GetParam().rotary_dim;
+  // Strides of 256 elements leave the rotated half to decide.
+  const auto width_of = [&](Dtype dtype) {
+    shape.dtype = dtype;
+    Params params = fake_params(shape);
+    for (Strides* stride : {&params.q.in_stride, &params.q.out_stride}) *stride = {4096, 2048, 256};
+    return vector_bytes_of(params);
+  };
+  EXPECT_EQ(width_of(Dtype::kFloat16), GetParam().sixteen_bit);
+  EXPECT_EQ(width_of(Dtype::kBFloat16), GetParam().sixteen_bit);
+  EXPECT_EQ(width_of(Dtype::kFloat32), GetParam().thirty_two_bit);
+}
+
+INSTANTIATE_TEST_SUITE_P(Of, WidthByRotaryDim,
+                         testing::Values(HalfWidth{2, 2, 4}, HalfWidth{4, 4, 8}, HalfWidth{6, 2, 4},
+                                         HalfWidth{8, 8, 16}, HalfWidth{20, 4, 8},
+                                         HalfWidth{24, 8, 16}, HalfWidth{50, 2, 4},
+                                         HalfWidth{64, 16, 16}, HalfWidth{80, 16, 16},
+                                         HalfWidth{96, 16, 16}, HalfWidth{128, 16, 16},
+                                         HalfWidth{1022, 2, 4}, HalfWidth{1024, 16, 16}),
+                         width_name);
+
+// One thing at a time is off by some bytes; its lowest set bit is the width.
+struct Spoiler {
+  const char* name;
+  void (*spoil)(Params& params, int32_t bytes);
+};
+
+int64_t elements(const Params& params, int32_t bytes) {
+  return bytes / (params.dtype == Dtype::kFloat32 ? 4 : 2);
+}
+
+const Spoiler kSpoilers[] = {
+    {"QIn", [](Params& p, int32_t bytes) { p.q.in = fake_address(0x10000u + bytes); }},
+    {"QOut", [](Params& p, int32_t bytes) { p.q.out = fake_address(0x10000u + bytes); }},
+    {"KIn", [](Params& p, int32_t bytes) { p.k.in = fake_address(0x20000u + bytes); }},
+    {"KOut", [](Params& p, int32_t bytes) { p.k.out = fake_address(0x20000u + bytes); }},
+    {"QInHead", [](Params& p, int32_t bytes) { p.q.in_stride.head += elements(p, bytes); }},
+    {"QOutHead", [](Params& p, int32_t bytes) { p.q.out_stride.head -= elements(p, bytes); }},
+    {"KInToken", [](Params& p, int32_t bytes) { p.k.in_stride.token += elements(p, bytes); }},
+    {"KOutToken", [](Params& p, int32_t bytes) { p.k.out_stride.token += elements(p, bytes); }},
+    {"QInBatch", [](Params& p, int32_t bytes) { p.q.in_stride.batch += elements(p, bytes); }},
+    {"QOutBatch", [](Params& p, int32_t bytes) { p.q.out_stride.batch += elements(p, bytes); }},
+};
+
+class WidthByAddress : public testing::TestWithParam<std::tuple<Spoiler, Dtype, int32_t>> {};
+
+TEST_P(WidthByAddress, DividesItToo) {
+  const auto& [spoiler, dtype, bytes] = GetParam();
+  FakeShape shape;
+  shape.dtype = dtype;
+  shape.batches = 2;
+  shape.k_heads = 2;
+  Params params = fake_params(shape);
+  ASSERT_EQ(vector_bytes_of(params), 16);
+  spoiler.spoil(params, bytes);
+  EXPECT_EQ(vector_bytes_of(params), std::min(bytes & -bytes, 16));
+}
+
+std::string spoiler_name(const testing::TestParamInfo<std::tuple<Spoiler, Dtype, int32_t>>& info) {
+  const auto& [spoiler, dtype, bytes] = info.param;
+  return std::string(spoiler.name) + (dtype == Dtype::kFloat32 ? "F32" : "BF16") + "Off" +
+         std::to_string(bytes);
+}
+
+INSTANTIATE_TEST_SUITE_P(Sixteen, WidthByAddress,
+                         testing::Combine(testing::ValuesIn(kSpoilers),
+                                          testing::Values(Dtype::kBFloat16),
+                                          testing::Values(2, 4, 6, 8, 12, 16, 24, 32)),
+                         spoiler_name);
+INSTANTIATE_TEST_SUITE_P(ThirtyTwo, WidthByAddress,
+                         testing::Combine(testing::ValuesIn(kSpoilers),
+                                          testing::Values(Dtype::kFloat32),
+                                          testing::Values(4, 8, 12, 16, 24, 32)),
+                         spoiler_name);
+
+TEST(WidthTest, IgnoresStridesOfExtentsOfOne) {
+  FakeShape shape;
+  shape.tokens = 1;
+  shape.q_heads = 1;
+  Params params = fake_params(shape);
+  params.q.in_stride = params.q.out_stride = {1, 3, 5};
+  EXPECT_EQ(vector_bytes_of(params), 16);
+}
+
+TEST(WidthTest, IgnoresATensorWithoutHeads) {
+  Params params = fake_params({});
+  params.k.in = params.k.out = fake_address(0x20002);
+  params.k.in_stride = params.k.out_stride = {1, 1, 1};
+  EXPECT_EQ(vector_bytes_of(params), 16);
+}
+
+TEST(WidthTest, OfStridesBeyond32BitsCountsTheirLowBits) {
+  FakeShape shape;
+  shape.batches = 2;
+  Params params = fake_params(shape);
+  params.q.in_stride.batch = (int64_t{1} << 33) + 4;
+  EXPECT_EQ(vector_bytes_of(params), 8);
+  params.q.in_stride.batch = int64_t{1} << 62;
+  EXPECT_EQ(vector_bytes_of(params), 16);
+}
+
+// ---- heads per thread: a machine of 1,000 threads
+
+constexpr DeviceFacts kMachine = {10, 100};
+
+struct Regime {
+  const char* name;
+  FakeShape shape;
+  int32_t heads_per_thread;
+};
+
+// rotary_dim 128 in bfloat16 makes 8 lanes a head, so that threads = tokens · heads · 8 /
+// candidate.
+const Regime kRegimes[] = {
+    {"Decode", {1, 64, 40, 0}, 1},
+    {"OneTokenBeyondDecode", {1, 65, 40, 0}, 5},
+    {"DecodeInBatches", {64, 1, 40, 0}, 1},
+    {"SmallWorkFillsTheMachineFirst", {1, 65, 5, 0}, 1},
+    {"Fives", {1, 1000, 40, 0}, 5},
+    {"FoursOfLlama", {1, 1000, 32, 0}, 4},
+    {"FivesOfQAndK", {1, 1000, 32, 8}, 5},
+    {"Twos", {1, 1000, 6, 0}, 2},
+    {"OddHeads", {1, 1000, 7, 0}, 1},
+    {"OneHead", {1, 1000, 1, 0}, 1},
+    {"NarrowVectors", {1, 1000, 40, 0, 20}, 1},
+    {"Float32", {1, 1000, 40, 0, 128, Dtype::kFloat32}, 5},
+};
+
+class HeadsPerThread : public testing::TestWithParam<Regime> {};
+
+TEST_P(HeadsPerThread, FollowsTheRegime) {
+  const Plan plan = make_plan(fake_params(GetParam().shape), kMachine);
+  const int64_t heads = GetParam().shape.q_heads + GetParam().shape.k_heads;
+  EXPECT_EQ(plan.heads_per_thread, GetParam().heads_per_thread);
+  EXPECT_EQ(plan.head_chunks * plan.heads_per_thread, heads);
+}
+
+std::string regime_name(const testing::TestParamInfo<Regime>& info) {
+  return info.param.name;
+}
+
+INSTANTIATE_TEST_SUITE_P(Of, HeadsPerThread, testing::ValuesIn(kRegimes), regime_name);
+
+TEST(HeadsPerThreadTest, IsOneForAnglesOfEachHead) {
+  Params params = fake_params({1, 1000, 40, 0});
+  params.frequencies.stride_head = 64;
+  EXPECT_EQ(make_plan(params, kMachine).heads_per_thread, 1);
+}
+
+TEST(HeadsPerThreadTest, IsOneForATableOfEachHead) {
+  Params params = fake_params({1, 1000, 40, 0});
+  params.table.cos = params.table.sin = fake_address(0x40000);
+  params.table.stride.head = 64;
+  EXPECT_EQ(make_plan(params, kMachine).heads_per_thread, 1);
+}
+
+TEST(SourceTest, IsTheTableWhereThereIsOne) {
+  Params params = fake_params({});
+  EXPECT_EQ(make_plan(params, kMachine).source, Source::kComputed);
+  params.table.cos = params.table.sin = fake_address(0x40000);
+  EXPECT_EQ(make_plan(params, kMachine).source, Source::kTable);
+}
+
+}  // namespace
+}  // namespace rope

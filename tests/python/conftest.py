@@ -1,0 +1,40 @@
+"""What every Python test shares: the `device` argument, and what happens where there is no GPU.
+
+A test that asks for `device` runs on the CPU and, under the mark `cuda`, on a GPU. Without a GPU
+those cases are skipped; with ROPE_REQUIRE_CUDA=1 they fail.
+"""
+
+import os
+
+import pytest
+import torch
+
+import torch_rope
+
+DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.cuda)]
+
+
+# First, so that ids begin with the device.
+@pytest.hookimpl(tryfirst=True)
+def pytest_generate_tests(metafunc):
+    if "device" in metafunc.fixturenames:
+        metafunc.parametrize("device", DEVICES)
+
+
+def _missing_for_cuda():
+    if not torch.cuda.is_available():
+        return "no CUDA device"
+    if torch_rope.build_info()["cuda"] is None:
+        return "this build of torch_rope has no CUDA kernels"
+    return None
+
+
+def pytest_runtest_setup(item):
+    if item.get_closest_marker("cuda") is None:
+        return
+    missing = _missing_for_cuda()
+    if missing is None:
+        return
+    if os.environ.get("ROPE_REQUIRE_CUDA") == "1":
+        pytest.fail(f"ROPE_REQUIRE_CUDA=1, but {missing}", pytrace=False)
+    pytest.skip(missing)

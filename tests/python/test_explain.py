@@ -1,0 +1,74 @@
+"""explain says what would run, or why it would not, and touches nothing."""
+
+import pytest
+import torch
+from cases import DTYPES, random, same_bits
+
+import torch_rope
+
+KEYS = {
+    "backend",
+    "vector_bytes",
+    "heads_per_thread",
+    "grid",
+    "block",
+    "bytes",
+    "angles",
+    "error",
+}
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_keys(device, dtype):
+    q = random(2, 5, 4, 64, dtype=dtype, device=device)
+    k = random(2, 5, 1, 64, dtype=dtype, device=device)
+    before = q.clone()
+    said = torch_rope.explain(q, k, torch.arange(5, device=device))
+    assert set(said) == KEYS
+    assert said["backend"].startswith(device)
+    assert said["angles"] == "computed"
+    assert said["error"] is None
+    assert (said["grid"] is None) == (said["block"] is None) == (device == "cpu")
+    # Every rotated element is read and written at least once.
+    assert said["bytes"] >= 2 * (q.numel() + k.numel()) * q.element_size()
+    assert same_bits(q, before)
+    assert q._version == 0
+
+
+def test_table(device):
+    q = random(2, 5, 4, 8, dtype=torch.float32, device=device)
+    table = torch.ops.rope.cos_sin_table(torch.ones(4, device=device), 9)
+    assert torch_rope.explain(q, cos_sin=table)["angles"] == "table"
+
+
+@pytest.mark.parametrize(
+    "keywords",
+    [
+        {"rotary_dim": 63},
+        {"base": -1.0},
+        {"layout": "hsbd"},
+        {"offsets": torch.zeros(2, dtype=torch.int64)},
+        {"offsets": 3},
+        {"inv_freq": torch.tensor([float("nan"), 1.0, 1.0, 1.0])},
+    ],
+    ids=["rotary_dim", "base", "layout", "offsets", "int-offsets", "nan"],
+)
+def test_error_is_the_text_that_apply_raises(device, keywords):
+    q = random(2, 5, 4, 8, dtype=torch.float32, device=device)
+    with pytest.raises(RuntimeError) as raised:
+        torch_rope.apply(q, **keywords)
+    error = torch_rope.explain(q, **keywords)["error"]
+    assert error.startswith("rope::apply: ")
+    assert str(raised.value) == error
+
+
+def test_overlap_is_seen(device):
+    q = random(2, 5, 4, 8, dtype=torch.float32, device=device)
+    assert "must not overlap k" in torch_rope.explain(q, q)["error"]
+
+
+def test_gradients_are_not_refused_by_looking(device):
+    """explain is asked about tensors as they are; it does not fail on those that require grad."""
+    q = random(2, 5, 4, 8, dtype=torch.float32, device=device).requires_grad_()
+    with torch.no_grad():
+        assert torch_rope.explain(q)["error"] is None
