@@ -1,9 +1,36 @@
-# What `cmake --install` puts where; a Python package is such a prefix too.
+# What `cmake --install` puts where: headers, libraries and the CMake package. A Python package is
+# such a prefix too. No installed file holds a path of the build.
+include(CMakePackageConfigHelpers)
+set(package_folder ${CMAKE_INSTALL_LIBDIR}/cmake/Rope)
+
 install(DIRECTORY kernels/include/rope DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 install(FILES ${CMAKE_CURRENT_BINARY_DIR}/include/rope/version.h
         DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/rope)
+install(TARGETS rope_kernels EXPORT RopeTargets LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
+
 if(ROPE_TORCH)
   install(DIRECTORY csrc/include/rope DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}
           FILES_MATCHING PATTERN "*.h")
-  install(TARGETS rope LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
+  # rope::rope is the library, and keeps the linker from dropping it where a program uses none of
+  # its symbols: loading it is what registers the operators. One option, so that nothing reorders it.
+  add_library(rope_registered INTERFACE)
+  add_library(rope::rope ALIAS rope_registered)
+  set_target_properties(rope_registered PROPERTIES EXPORT_NAME rope)
+  target_link_libraries(rope_registered INTERFACE rope)
+  set(registered "-Wl,--push-state,--no-as-needed")
+  target_link_options(rope_registered INTERFACE
+    $<BUILD_INTERFACE:${registered},$<TARGET_FILE:rope>,--pop-state>
+    $<INSTALL_INTERFACE:${registered},$<TARGET_FILE:rope::library>,--pop-state>)
+  install(TARGETS rope rope_registered EXPORT RopeTargets
+          LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
+  install(FILES cmake/RopeTorch.cmake DESTINATION ${package_folder})
 endif()
+
+install(EXPORT RopeTargets NAMESPACE rope:: DESTINATION ${package_folder})
+configure_package_config_file(cmake/RopeConfig.cmake.in
+  ${CMAKE_CURRENT_BINARY_DIR}/RopeConfig.cmake INSTALL_DESTINATION ${package_folder})
+write_basic_package_version_file(${CMAKE_CURRENT_BINARY_DIR}/RopeConfigVersion.cmake
+                                 COMPATIBILITY SameMinorVersion)
+install(FILES ${CMAKE_CURRENT_BINARY_DIR}/RopeConfig.cmake
+              ${CMAKE_CURRENT_BINARY_DIR}/RopeConfigVersion.cmake
+        DESTINATION ${package_folder})

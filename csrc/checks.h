@@ -4,6 +4,7 @@
 // not supported yet throws c10::NotImplementedError, which Python derives from RuntimeError.
 #pragma once
 
+#include <c10/core/ScalarType.h>
 #include <c10/core/SymInt.h>
 
 #include "call.h"

@@ -5,6 +5,7 @@ swap_rotary.py is the part to copy; _llama.py holds the model, _report.py prints
 """
 
 import argparse
+import os
 import sys
 import time
 from collections.abc import Sequence
@@ -38,6 +39,7 @@ def show_setting(llama: Llama, report: Report, text: Path) -> None:
     rows = [
         ("versions", f"torch {torch.__version__}, transformers {transformers.__version__}"),
         ("device", f"{name}; torch uses {torch.get_num_threads()} CPU threads"),
+        ("load", f"{os.getloadavg()[0]:.1f} on {os.cpu_count()} CPUs; other work slows the times"),
         ("model", model),
         ("text", f"{text.name}, {length}; each byte is a token"),
         (
@@ -152,7 +154,7 @@ def show_times(llama: Llama, report: Report, rope: torch_rope.RotaryEmbedding) -
     with report.step("timing the rotation, the two sides taking turns"):
         for dtype in (torch.float32, torch.bfloat16):
             name = str(dtype).removeprefix("torch.")
-            times[f"one layer, {length:,} tokens, {name}"] = rotation_times(llama, rope, dtype)
+            times[f"{name}, one layer"] = rotation_times(llama, rope, dtype)
         q, _ = llama.first_layer(length, torch.float32)
         positions = llama.positions(0, length)
         angles = min(
@@ -163,9 +165,7 @@ def show_times(llama: Llama, report: Report, rope: torch_rope.RotaryEmbedding) -
             "transformers": lambda: llama.logits(None, settings.tokens),
             "in place": lambda: llama.logits(rotation(rope), settings.tokens),
         }
-        times[f"whole model, {settings.tokens:,} tokens, float32"] = take_turns(
-            sides, settings.forward_seconds, llama.device
-        )
+        times["float32, whole model"] = take_turns(sides, settings.forward_seconds, llama.device)
     rows = [
         (
             name,
@@ -175,15 +175,16 @@ def show_times(llama: Llama, report: Report, rope: torch_rope.RotaryEmbedding) -
         for name, taken in times.items()
     ]
     report.table(
-        "Time a call",
-        ("", "trans-\nformers", "torch_rope,\nnew tensors", "torch_rope,\nin place", "speed-up"),
+        f"Time a call: a layer's rotation of {length:,} tokens, a model's reading of "
+        f"{settings.tokens:,}",
+        ("", "transformers", "torch_rope,\nnew tensors", "torch_rope,\nin place", "speed-up"),
         rows,
         "mean of the fastest tenth of the calls (one at least). Speed-up is transformers, which "
-        "returns new tensors, over in place. The layers' lines are the rotation of q and k alone, "
-        "of the same tensors again and again (so out of the caches where they fit) and without "
-        f"the angles: transformers makes them for each forward pass ({milliseconds(angles)} here), "
-        "torch_rope once, in its table. The last line is everything the model does, the rotation "
-        "being a small part; a few percent there, or more on a busy machine, are noise.",
+        "returns new tensors, over in place. A layer rotates q and k, here the same tensors again "
+        "and again (so out of the caches where they fit) and without the angles: transformers "
+        f"makes them for each forward pass ({milliseconds(angles)} here), torch_rope once, in its "
+        "table. The whole model does much else, so a few percent there, or more on a busy "
+        "machine, are noise.",
     )
 
 

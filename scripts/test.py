@@ -14,6 +14,9 @@ from environment.report import ROOT, Failure, guarded, leave_out, step
 # UBSan by itself reports and goes on.
 FAIL_FAST = {"UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1"}
 
+# What was skipped is said too.
+CLOSING = r"^\d+% tests passed.*$|^Total Test time.*$|^\s+\d+ - .*\(Skipped\)$"
+
 
 def run_ctest(preset: str, *options: str) -> None:
     folder = ROOT / "build" / preset
@@ -28,8 +31,8 @@ def run_ctest(preset: str, *options: str) -> None:
     if "No tests were found" in log:
         leave_out(f"the C++ tests of build/{preset}: it was configured without them.")
         return
-    for line in re.findall(r"^\d+% tests passed.*$|^Total Test time.*$", log, re.MULTILINE):
-        print(f"    {line}", flush=True)
+    for line in re.findall(CLOSING, log, re.MULTILINE):
+        print(f"    {line.strip()}", flush=True)
 
 
 def test_release() -> None:

@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <initializer_list>
 #include <numeric>
 #include <random>
 #include <vector>
@@ -23,43 +22,6 @@ struct Surplus {
   uint32_t lanes = 1;   // threads more in x
   uint32_t blocks = 1;  // blocks more in x, y and z
 };
-
-// The launches of a call, in order, as launch_cuda plans them.
-inline std::vector<Plan> launches_of(const Params& params, const DeviceFacts& facts) {
-  std::vector<Plan> launches;
-  if (is_empty(params)) return launches;
-  Plan plan = make_plan(params, facts);
-  do {
-    launches.push_back(plan);
-  } while (next_launch(params, plan));
-  return launches;
-}
-
-// Each launch as up to eight smaller ones: what only huge calls need, on a small one.
-inline std::vector<Plan> split_launches(const std::vector<Plan>& launches) {
-  std::vector<Plan> parts = launches;
-  const auto split = [&](Range Plan::*range, int grid_axis, int block_axis) {
-    std::vector<Plan> halves;
-    for (const Plan& plan : parts) {
-      const Range whole = plan.*range;
-      const int64_t middle = whole.first + (whole.end - whole.first + 1) / 2;
-      for (const Range& half : {Range{whole.first, middle}, Range{middle, whole.end}}) {
-        if (half.first == half.end) continue;
-        Plan part = plan;
-        part.*range = half;
-        const int64_t per_block = block_axis < 0 ? 1 : plan.block[block_axis];
-        part.grid[grid_axis] =
-            static_cast<uint32_t>((half.end - half.first + per_block - 1) / per_block);
-        halves.push_back(part);
-      }
-    }
-    parts = halves;
-  };
-  split(&Plan::tokens, 0, 2);
-  split(&Plan::chunks, 1, 1);
-  split(&Plan::batches, 2, -1);
-  return parts;
-}
 
 // The coordinate of thread number `index` of a grid.
 inline Coordinate coordinate_of(uint64_t index, const Extent3& block_size, const Extent3& grid) {
@@ -102,21 +64,25 @@ void execute_launch(const Params& params, const Plan& plan, const Surplus& surpl
   });
 }
 
-template <class Memory>
-void execute(const Params& params, const std::vector<Plan>& launches, Memory& memory,
-             const Surplus& surplus = {}, uint64_t seed = 1) {
+template <class Scalar, class Memory>
+void execute_as(const Params& params, const std::vector<Plan>& launches, const Surplus& surplus,
+                Memory& memory, uint64_t seed = 1) {
   std::mt19937_64 random(seed);
   for (const Plan& plan : launches) {
-    switch (params.dtype) {
-      case Dtype::kFloat16:
-        execute_launch<Half>(params, plan, surplus, memory, random);
-        break;
-      case Dtype::kBFloat16:
-        execute_launch<BFloat16>(params, plan, surplus, memory, random);
-        break;
-      default:
-        execute_launch<float>(params, plan, surplus, memory, random);
-    }
+    execute_launch<Scalar>(params, plan, surplus, memory, random);
+  }
+}
+
+template <class Memory>
+void execute(const Params& params, const std::vector<Plan>& launches, const Surplus& surplus,
+             Memory& memory, uint64_t seed = 1) {
+  switch (params.dtype) {
+    case Dtype::kFloat16:
+      return execute_as<Half>(params, launches, surplus, memory, seed);
+    case Dtype::kBFloat16:
+      return execute_as<BFloat16>(params, launches, surplus, memory, seed);
+    default:
+      return execute_as<float>(params, launches, surplus, memory, seed);
   }
 }
 

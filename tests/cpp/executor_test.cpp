@@ -5,6 +5,7 @@
 
 #include <rope/kernels.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <set>
@@ -16,14 +17,10 @@
 
 #include "call.h"
 #include "executor_memory.h"
+#include "launches.h"
 
 namespace rope::test {
 namespace {
-
-// A GPU that a call fills with one thread, or one that no call here fills.
-DeviceFacts facts_of(const Case& spec) {
-  return spec.crowded ? DeviceFacts{1, 1} : DeviceFacts{};
-}
 
 class Executor : public testing::TestWithParam<Case> {
  protected:
@@ -37,7 +34,7 @@ class Executor : public testing::TestWithParam<Case> {
                           const Surplus& surplus, uint64_t seed) {
     Checker checker(call.blocks);
     CheckedMemory memory = {&checker};
-    execute(params, launches, memory, surplus, seed);
+    execute(params, launches, surplus, memory, seed);
     ASSERT_TRUE(checker.violations().empty()) << checker.violations().front().text;
     EXPECT_EQ(count_missing_stores(call), 0u);
     EXPECT_EQ(first_difference(expected(), call), "");
@@ -95,7 +92,7 @@ TEST(ExecutorTest, TellsAnObserverEveryAccess) {
     stored += access.kind == AccessKind::kStore ? access.bytes : 0;
   };
   CheckedMemory memory = {&checker};
-  execute(call.params, launches_of(call.params, facts_of(spec)), memory);
+  execute(call.params, launches_of(call.params, facts_of(spec)), {}, memory);
   // Every rotated component once: two batches of five tokens, 3 + 2 heads of 32 bfloat16.
   const size_t bytes = 2 * 5 * 5 * 32 * 2;
   EXPECT_EQ(loaded, bytes);

@@ -37,7 +37,7 @@ struct Symptoms {
 };
 
 template <class Memory>
-Symptoms symptoms_of(const Case& spec, void (*spoil)(Params&, Plan&), Surplus surplus = {}) {
+Symptoms symptoms_of(const Case& spec, void (*spoil)(Params&, Plan&)) {
   Call expected = make_call(spec);
   EXPECT_EQ(run_cpu(expected.params), Status::kSuccess);
 
@@ -47,7 +47,7 @@ Symptoms symptoms_of(const Case& spec, void (*spoil)(Params&, Plan&), Surplus su
   spoil(params, plan);
   Checker checker(call.blocks);
   Memory memory = {&checker};
-  execute(params, {plan}, memory, surplus);
+  execute_as<BFloat16>(params, {plan}, {}, memory);
   Symptoms found;
   found.outside = checker.found(Fault::kOutside);
   found.misaligned = checker.found(Fault::kMisaligned);
@@ -180,7 +180,7 @@ struct StoresOneVectorOff : CheckedMemory {
   }
 };
 
-struct LoadsAfterTheFirstTokenFromTheWrongPlace : CheckedMemory {
+struct LoadsItsNeighboursVector : CheckedMemory {
   template <int kBytes>
   Vector<kBytes> load(const void* address) const {
     const bool odd = checker->thread.thread.x % 2 == 1;
@@ -197,16 +197,13 @@ TEST(MemoryFaultTest, OfAShiftedStoreIsOutside) {
 }
 
 TEST(MemoryFaultTest, OfAShiftedLoadIsOtherBits) {
-  const Symptoms found =
-      symptoms_of<LoadsAfterTheFirstTokenFromTheWrongPlace>(base_case(), leave_alone);
+  const Symptoms found = symptoms_of<LoadsItsNeighboursVector>(base_case(), leave_alone);
   EXPECT_TRUE(found.other_bits);
 }
 
 // ---- the blocks end where a call's memory ends, for AddressSanitizer to see
 
 #if defined(__SANITIZE_ADDRESS__)
-using BlockDeathTest = testing::TestWithParam<const char*>;
-
 TEST(BlockDeathTest, OfOneTokenTooManyIsAReport) {
   Call call = make_call(base_case());
   ++call.params.num_tokens;

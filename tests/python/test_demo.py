@@ -207,6 +207,8 @@ def test_demo_prints_every_table(examples, text, device):
         assert title in printed
     assert printed.count("How to read it") == 4
     assert not re.search(r"\b(nan|inf)\b|NOT FINITE", printed)
+    # A cell that does not fit 80 columns ends in an ellipsis; ranges have a space before theirs.
+    assert not re.search(r"\w…", printed)
 
 
 @pytest.mark.parametrize("content", [None, b""], ids=["missing", "empty"])

@@ -19,7 +19,6 @@ CASE = f"{TESTS / 'test_rotate.py'}::test_storage_offsets[cuda-1]"
 def test_without_a_gpu(required, status, text):
     result = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", CASE],
-        cwd=TESTS,
         env={**os.environ, "CUDA_VISIBLE_DEVICES": "", "ROPE_REQUIRE_CUDA": required},
         capture_output=True,
         text=True,
