@@ -1,57 +1,99 @@
-# Finds torch and makes imported targets of the two libraries that the operators need:
-#   rope::torch         torch_cpu and c10, with torch's headers
+# Finds torch and makes imported targets of what programs and libraries need of it:
+#   rope::torch         torch's headers, torch_cpu and c10; for a program also torch_cuda, if present
 #   rope::torch_python  what a Python module needs on top
 # Not find_package(Torch): that one fails for a CUDA torch on a machine without the CUDA toolkit,
-# and nothing here uses CUDA's part of torch. Also installed, for RopeConfig.cmake.
+# and no header of CUDA's part of torch is needed. Also installed, for RopeConfig.cmake.
 
-# The folder with include/ and lib/: of -DTORCH_ROOT, of an entry of CMAKE_PREFIX_PATH (an unpacked
-# LibTorch, or what torch.utils.cmake_prefix_path prints), or of the Python interpreter's torch.
+# The folder of the Python package torch that an interpreter would import, or nothing.
+function(rope_torch_of_python python result)
+  set(ask "import importlib.util as u; print(*u.find_spec('torch').submodule_search_locations)")
+  execute_process(COMMAND ${python} -c "${ask}" OUTPUT_VARIABLE folder ERROR_QUIET
+                  OUTPUT_STRIP_TRAILING_WHITESPACE)
+  set(${result} "${folder}" PARENT_SCOPE)
+endfunction()
+
+# The first of these folders that holds torch's include/ and lib/, or nothing:
+#   TORCH_ROOT, and then nothing else · where find_package(Torch) found it · an entry of
+#   CMAKE_PREFIX_PATH (an unpacked LibTorch, or what torch.utils.cmake_prefix_path prints) · the torch
+#   of Python_EXECUTABLE · the folders in ARGN · the torch of the python on the PATH
 function(rope_torch_root result)
   set(candidates ${TORCH_ROOT})
-  foreach(prefix IN LISTS CMAKE_PREFIX_PATH)
-    list(APPEND candidates ${prefix} ${prefix}/../..)
-  endforeach()
-  if(Python_EXECUTABLE)
-    execute_process(
-      COMMAND ${Python_EXECUTABLE} -c
-              "import importlib.util; print(*importlib.util.find_spec('torch').submodule_search_locations)"
-      OUTPUT_VARIABLE from_python OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET)
-    list(APPEND candidates ${from_python})
+  if(NOT TORCH_ROOT)
+    if(Torch_DIR)
+      list(APPEND candidates ${Torch_DIR}/../../..)
+    endif()
+    string(REPLACE ":" ";" prefixes "$ENV{CMAKE_PREFIX_PATH}")
+    foreach(prefix IN LISTS CMAKE_PREFIX_PATH prefixes)
+      list(APPEND candidates ${prefix} ${prefix}/../..)
+    endforeach()
+    foreach(python IN LISTS Python_EXECUTABLE Python3_EXECUTABLE)
+      rope_torch_of_python(${python} found)
+      list(APPEND candidates ${found})
+    endforeach()
+    find_program(python NAMES python python3 NO_CACHE)
+    list(APPEND candidates ${ARGN} python)
   endif()
   foreach(candidate IN LISTS candidates)
+    if(candidate STREQUAL "python" AND python)  # asked last, since it takes a process
+      rope_torch_of_python(${python} candidate)
+    endif()
     if(EXISTS "${candidate}/include/ATen/ATen.h")
-      get_filename_component(candidate "${candidate}" REALPATH)
+      get_filename_component(candidate "${candidate}" ABSOLUTE)
       set(${result} "${candidate}" PARENT_SCOPE)
       return()
     endif()
   endforeach()
-  message(FATAL_ERROR "rope: no torch found: set TORCH_ROOT to the folder that holds its include/ "
-                      "and lib/, CMAKE_PREFIX_PATH to an unpacked LibTorch, or Python_EXECUTABLE "
-                      "to a Python that has it")
+  set(${result} "" PARENT_SCOPE)
 endfunction()
 
+# As in 2.15.0, from torch's headers.
+function(rope_torch_version root result)
+  file(STRINGS "${root}/include/torch/headeronly/version.h" lines REGEX "define TORCH_VERSION_[MP]")
+  set(parts "")
+  foreach(line IN LISTS lines)
+    string(REGEX MATCH "[0-9]+$" number "${line}")
+    list(APPEND parts ${number})
+  endforeach()
+  list(JOIN parts "." version)
+  set(${result} "${version}" PARENT_SCOPE)
+endfunction()
+
+# An imported target for libraries in root/lib. Each becomes an entry of the linking binary itself
+# even where it uses none of its symbols: librope.so carries no path to torch, so without that entry
+# the loader would not find them.
 function(rope_import_torch target root)
   add_library(${target} INTERFACE IMPORTED GLOBAL)
-  foreach(name IN LISTS ARGN)
-    find_library(ROPE_${name}_LIBRARY ${name} PATHS "${root}/lib" NO_DEFAULT_PATH REQUIRED)
-    mark_as_advanced(ROPE_${name}_LIBRARY)
-    target_link_libraries(${target} INTERFACE "${ROPE_${name}_LIBRARY}")
-  endforeach()
   target_include_directories(${target} SYSTEM INTERFACE
     "${root}/include" "${root}/include/torch/csrc/api/include")
+  set(files "")
+  foreach(name IN LISTS ARGN)
+    list(APPEND files "${root}/lib/lib${name}.so")
+  endforeach()
+  list(JOIN files "," kept)
+  target_link_libraries(${target} INTERFACE ${files})
+  target_link_options(${target} INTERFACE
+    "-Wl,--push-state,--no-as-needed,${kept},--pop-state")
 endfunction()
 
-# PYTHON: with torch_python, for an interpreter that find_package(Python) picks.
-macro(rope_find_torch)
-  if("${ARGN}" STREQUAL "PYTHON")
-    find_package(Python 3.10 REQUIRED COMPONENTS Interpreter Development.Module)
+# Programs get CUDA's part of torch too, without which they could not use a GPU. --allow-shlib-undefined:
+# what torch's libraries need is the loader's business, which finds it by their own paths; the linker
+# might look at an older copy first, for instance in LD_LIBRARY_PATH.
+function(rope_link_programs target root)
+  set(options -Wl,--allow-shlib-undefined)
+  set(cuda "${root}/lib/libtorch_cuda.so")
+  if(EXISTS "${cuda}")
+    list(APPEND options "-Wl,--push-state,--no-as-needed,${cuda},--pop-state")
   endif()
-  if(NOT TARGET rope::torch)
-    rope_torch_root(ROPE_TORCH_ROOT)
-    rope_import_torch(rope::torch "${ROPE_TORCH_ROOT}" torch_cpu c10)
-    if("${ARGN}" STREQUAL "PYTHON")
-      rope_import_torch(rope::torch_python "${ROPE_TORCH_ROOT}" torch_python)
-    endif()
-    message(STATUS "rope: torch in ${ROPE_TORCH_ROOT}")
+  target_link_options(${target} INTERFACE
+    "$<$<STREQUAL:$<TARGET_PROPERTY:TYPE>,EXECUTABLE>:${options}>")
+endfunction()
+
+# Makes the targets, and sets ROPE_TORCH_ROOT and ROPE_TORCH_VERSION, or says in ROPE_TORCH_PROBLEM
+# why it cannot. PYTHON: with torch_python. VERSION: the torch that the library was built for.
+function(rope_import problem)
+  cmake_parse_arguments(arg "PYTHON" "VERSION" "HINTS" ${ARGN})
+  set(${problem} "" PARENT_SCOPE)
+  if(TARGET rope::torch)
+    return()
   endif()
-endmacro()
+endfunction()

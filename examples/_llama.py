@@ -37,7 +37,7 @@ class Settings:
     intermediate_size: int = 8192
     num_layers: int = 2
     table_rows: int = 131072
-    tokens: int = 512  # what the model reads at a time
+    tokens: int = 384  # what the model reads at a time
     stretch: int = 4  # how many times that is read under the length-extension schedules
     far: int = 100_000  # where it reads the same text again
     forward_seconds: float = 6.0  # for timing whole forward passes
