@@ -7,7 +7,7 @@ RUN := .venv/bin/python
 NO_PYTHON := No $(PYTHON) on the PATH: install Python 3.11 or newer, or name one, as in make test PYTHON=python3.11.
 SETUP := @command -v "$(PYTHON)" >/dev/null || { echo "$(NO_PYTHON)" >&2; exit 1; }; "$(PYTHON)" scripts/setup.py
 
-.PHONY: help setup demo test check wheel format clean
+.PHONY: help setup demo test check wheel sass format clean
 .NOTPARALLEL:
 
 help:  ## this list
@@ -27,6 +27,10 @@ test:  ## all tests: C++, C++ under the sanitizers, Python
 check:  ## the gates: format, headers, layering, types, lint, oldest torch
 	$(SETUP) check
 	@$(RUN) scripts/check/run.py
+
+sass:  ## what nvcc made of the kernels: access widths, registers, code size
+	$(SETUP) sass
+	@$(RUN) scripts/check/sass.py
 
 format:  ## what the format gate wants, done
 	$(SETUP) check

@@ -1,10 +1,13 @@
 # Finds torch and makes imported targets of what programs and libraries need of it:
-#   rope::torch         torch's headers, torch_cpu and c10; for a program also torch_cuda, if present
+#   rope::torch         torch's headers, torch_cpu and c10; in a program torch_cuda too, if present
 #   rope::torch_python  what a Python module needs on top
 # Not find_package(Torch): that one fails for a CUDA torch on a machine without the CUDA toolkit,
 # and no header of CUDA's part of torch is needed. Also installed, for RopeConfig.cmake.
 
-# The folder of the Python package torch that an interpreter would import, or nothing.
+set(ROPE_TORCH_ADVICE "set TORCH_ROOT to the folder that holds torch's include/ and lib/, \
+CMAKE_PREFIX_PATH to an unpacked LibTorch, or Python_EXECUTABLE to a Python that has torch")
+
+# The folder of the torch that an interpreter would import, or nothing.
 function(rope_torch_of_python python result)
   set(ask "import importlib.util as u; print(*u.find_spec('torch').submodule_search_locations)")
   execute_process(COMMAND ${python} -c "${ask}" OUTPUT_VARIABLE folder ERROR_QUIET
@@ -12,88 +15,121 @@ function(rope_torch_of_python python result)
   set(${result} "${folder}" PARENT_SCOPE)
 endfunction()
 
-# The first of these folders that holds torch's include/ and lib/, or nothing:
-#   TORCH_ROOT, and then nothing else · where find_package(Torch) found it · an entry of
-#   CMAKE_PREFIX_PATH (an unpacked LibTorch, or what torch.utils.cmake_prefix_path prints) · the torch
-#   of Python_EXECUTABLE · the folders in ARGN · the torch of the python on the PATH
+# The first of these folders that holds torch's headers, or nothing:
+#   TORCH_ROOT, and where that is set nothing else · what find_package(Torch) found · an entry of
+#   CMAKE_PREFIX_PATH (an unpacked LibTorch, or what torch.utils.cmake_prefix_path prints) · the
+#   torch of Python_EXECUTABLE · the folders in ARGN · the torch of the python on the PATH
 function(rope_torch_root result)
   set(candidates ${TORCH_ROOT})
   if(NOT TORCH_ROOT)
     if(Torch_DIR)
       list(APPEND candidates ${Torch_DIR}/../../..)
     endif()
-    string(REPLACE ":" ";" prefixes "$ENV{CMAKE_PREFIX_PATH}")
-    foreach(prefix IN LISTS CMAKE_PREFIX_PATH prefixes)
+    string(REPLACE ":" ";" from_environment "$ENV{CMAKE_PREFIX_PATH}")
+    foreach(prefix IN LISTS CMAKE_PREFIX_PATH from_environment)
       list(APPEND candidates ${prefix} ${prefix}/../..)
     endforeach()
     foreach(python IN LISTS Python_EXECUTABLE Python3_EXECUTABLE)
       rope_torch_of_python(${python} found)
       list(APPEND candidates ${found})
     endforeach()
-    find_program(python NAMES python python3 NO_CACHE)
-    list(APPEND candidates ${ARGN} python)
-  endif()
-  foreach(candidate IN LISTS candidates)
-    if(candidate STREQUAL "python" AND python)  # asked last, since it takes a process
-      rope_torch_of_python(${python} candidate)
+    list(APPEND candidates ${ARGN})
+    find_program(python_on_path NAMES python python3 NO_CACHE)
+    if(python_on_path)
+      rope_torch_of_python(${python_on_path} found)
+      list(APPEND candidates ${found})
     endif()
+  endif()
+  set(${result} "" PARENT_SCOPE)
+  foreach(candidate IN LISTS candidates)
     if(EXISTS "${candidate}/include/ATen/ATen.h")
       get_filename_component(candidate "${candidate}" ABSOLUTE)
       set(${result} "${candidate}" PARENT_SCOPE)
       return()
     endif()
   endforeach()
-  set(${result} "" PARENT_SCOPE)
 endfunction()
 
-# As in 2.15.0, from torch's headers.
+# As in 2.15.0, from torch's headers; nothing for a torch that is too old to have that one.
 function(rope_torch_version root result)
-  file(STRINGS "${root}/include/torch/headeronly/version.h" lines REGEX "define TORCH_VERSION_[MP]")
-  set(parts "")
-  foreach(line IN LISTS lines)
-    string(REGEX MATCH "[0-9]+$" number "${line}")
-    list(APPEND parts ${number})
-  endforeach()
-  list(JOIN parts "." version)
+  set(header "${root}/include/torch/headeronly/version.h")
+  set(numbers "")
+  if(EXISTS "${header}")
+    file(STRINGS "${header}" lines REGEX "define TORCH_VERSION_(MAJOR|MINOR|PATCH) +[0-9]+")
+    foreach(line IN LISTS lines)
+      string(REGEX MATCH "[0-9]+$" number "${line}")
+      list(APPEND numbers ${number})
+    endforeach()
+  endif()
+  list(JOIN numbers "." version)
   set(${result} "${version}" PARENT_SCOPE)
 endfunction()
 
-# An imported target for libraries in root/lib. Each becomes an entry of the linking binary itself
-# even where it uses none of its symbols: librope.so carries no path to torch, so without that entry
-# the loader would not find them.
-function(rope_import_torch target root)
+# --no-as-needed: the binary that is linked names these libraries itself even where it uses none of
+# their symbols. librope.so holds no path to them, so the loader finds them by that binary's.
+function(rope_import_libraries target root)
+  list(TRANSFORM ARGN PREPEND "${root}/lib/lib" OUTPUT_VARIABLE libraries)
+  list(TRANSFORM libraries APPEND ".so")
+  list(JOIN libraries "," kept)
   add_library(${target} INTERFACE IMPORTED GLOBAL)
   target_include_directories(${target} SYSTEM INTERFACE
     "${root}/include" "${root}/include/torch/csrc/api/include")
-  set(files "")
-  foreach(name IN LISTS ARGN)
-    list(APPEND files "${root}/lib/lib${name}.so")
-  endforeach()
-  list(JOIN files "," kept)
-  target_link_libraries(${target} INTERFACE ${files})
+  target_link_libraries(${target} INTERFACE ${libraries})
   target_link_options(${target} INTERFACE
     "-Wl,--push-state,--no-as-needed,${kept},--pop-state")
 endfunction()
 
-# Programs get CUDA's part of torch too, without which they could not use a GPU. --allow-shlib-undefined:
-# what torch's libraries need is the loader's business, which finds it by their own paths; the linker
-# might look at an older copy first, for instance in LD_LIBRARY_PATH.
-function(rope_link_programs target root)
-  set(options -Wl,--allow-shlib-undefined)
-  set(cuda "${root}/lib/libtorch_cuda.so")
-  if(EXISTS "${cuda}")
-    list(APPEND options "-Wl,--push-state,--no-as-needed,${cuda},--pop-state")
+# A program without torch_cuda could not use a GPU; a library leaves that to the program.
+# --allow-shlib-undefined: the linker would look for what torch's libraries need, and may come upon
+# an older copy (of libnccl, say, in LD_LIBRARY_PATH); the loader goes by torch's own paths.
+function(rope_import_torch target root)
+  rope_import_libraries(${target} "${root}" torch_cpu c10)
+  set(options "-Wl,--allow-shlib-undefined")
+  if(EXISTS "${root}/lib/libtorch_cuda.so")
+    string(APPEND options
+      ",--push-state,--no-as-needed,${root}/lib/libtorch_cuda.so,--pop-state")
   endif()
-  target_link_options(${target} INTERFACE
-    "$<$<STREQUAL:$<TARGET_PROPERTY:TYPE>,EXECUTABLE>:${options}>")
+  set(is_program "$<STREQUAL:$<TARGET_PROPERTY:TYPE>,EXECUTABLE>")
+  target_link_options(${target} INTERFACE "$<${is_program}:${options}>")
 endfunction()
 
-# Makes the targets, and sets ROPE_TORCH_ROOT and ROPE_TORCH_VERSION, or says in ROPE_TORCH_PROBLEM
-# why it cannot. PYTHON: with torch_python. VERSION: the torch that the library was built for.
-function(rope_import problem)
-  cmake_parse_arguments(arg "PYTHON" "VERSION" "HINTS" ${ARGN})
+# For a program that uses an installed Rope: makes rope::torch, or says in problem why it cannot.
+# Torch's C++ interface changes with its minor version, so that has to be the one of the build.
+function(rope_use_torch built_for problem)
   set(${problem} "" PARENT_SCOPE)
-  if(TARGET rope::torch)
+  rope_torch_root(root ${ARGN})
+  if(NOT root)
+    set(${problem} "no torch found: ${ROPE_TORCH_ADVICE}" PARENT_SCOPE)
     return()
   endif()
+  rope_torch_version("${root}" version)
+  string(REGEX MATCH "^[0-9]+\\.[0-9]+" minor "${built_for}")
+  if(NOT "${version}." MATCHES "^${minor}\\.")
+    set(${problem} "built for torch ${built_for}, but ${root} is torch ${version}: \
+build Rope for that one, or ${ROPE_TORCH_ADVICE}" PARENT_SCOPE)
+    return()
+  endif()
+  if(NOT TARGET rope::torch)
+    rope_import_torch(rope::torch "${root}")
+    if(NOT Rope_FIND_QUIETLY)
+      message(STATUS "rope: torch ${version} in ${root}")
+    endif()
+  endif()
 endfunction()
+
+# For Rope's own build; with PYTHON, for the interpreter that find_package(Python) picks.
+macro(rope_find_torch)
+  if("${ARGN}" STREQUAL "PYTHON")
+    find_package(Python 3.10 REQUIRED COMPONENTS Interpreter Development.Module)
+  endif()
+  rope_torch_root(ROPE_TORCH_ROOT)
+  if(NOT ROPE_TORCH_ROOT)
+    message(FATAL_ERROR "rope: no torch found: ${ROPE_TORCH_ADVICE}")
+  endif()
+  rope_torch_version("${ROPE_TORCH_ROOT}" ROPE_TORCH_VERSION)
+  message(STATUS "rope: torch ${ROPE_TORCH_VERSION} in ${ROPE_TORCH_ROOT}")
+  rope_import_torch(rope::torch "${ROPE_TORCH_ROOT}")
+  if("${ARGN}" STREQUAL "PYTHON")
+    rope_import_libraries(rope::torch_python "${ROPE_TORCH_ROOT}" torch_python)
+  endif()
+endmacro()

@@ -1,6 +1,7 @@
 // From Params to an enqueued kernel: checks, plan, arguments, dispatch by data type.
 #include <cuda_runtime_api.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cstring>
@@ -49,7 +50,7 @@ cudaError_t device_facts(DeviceFacts* facts) {
 int64_t host_turns_count(const Params& params) {
   const Frequencies& frequencies = params.frequencies;
   if (frequencies.turns == nullptr || !frequencies.on_host) return 0;
-  const int64_t heads = params.q.num_heads > 0 ? params.q.num_heads : params.k.num_heads;
+  const int64_t heads = std::max(params.q.num_heads, params.k.num_heads);
   const int64_t last_head = frequencies.stride_head == 0 ? 0 : heads - 1;
   return (params.num_axes - 1) * frequencies.stride_axis + last_head * frequencies.stride_head +
          params.rotary_dim / 2;
