@@ -135,7 +135,10 @@ class Workload:
         self.pos = torch.arange(case.first_position, case.first_position + case.tokens)
         self.table = schedule.table(TABLE_ROWS)
         cos, sin = self.table[self.pos].to(case.dtype).chunk(2, dim=-1)
-        self.cos, self.sin = torch.cat((cos, cos), dim=-1)[None], torch.cat((sin, sin), dim=-1)[None]
+        self.cos, self.sin = (
+            torch.cat((cos, cos), dim=-1)[None],
+            torch.cat((sin, sin), dim=-1)[None],
+        )
 
     def reset(self) -> None:
         """Gives q and k of every set their first values."""

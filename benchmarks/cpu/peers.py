@@ -71,10 +71,14 @@ def _new_tensors(work: Workload, rotation: Rotation) -> list[Call]:
 
 
 def _compile(function: Callable[..., Any]) -> Callable[..., Any]:
-    # Own code for these very shapes, which is the best that Inductor can do; what it compiled for
-    # other cases would count against its limit of recompilations.
-    torch._dynamo.reset()
+    # For these very shapes, which is the best that Inductor can do.
     return torch.compile(function, fullgraph=True, dynamic=False)
+
+
+def forget_compiled() -> None:
+    """Between workloads: Inductor's code for other shapes counts against a limit, past which it
+    runs eagerly. What was compiled before must not be called again."""
+    torch._dynamo.reset()
 
 
 def onnxruntime(work: Workload) -> list[Call]:
@@ -113,7 +117,8 @@ def _element_type(dtype: torch.dtype) -> int:
 def _bind(bind: Callable[..., None], tensors: dict[str, Tensor], element: int) -> None:
     """Binds memory by address; (1, S, H, D) goes as the (1, S, H * D) that the operator wants."""
     for name, x in tensors.items():
-        bind(name, "cpu", 0, element, list(x.flatten(2).shape), x.data_ptr())
+        extents = x.flatten(2).shape if x.dim() == 4 else x.shape
+        bind(name, "cpu", 0, element, list(extents), x.data_ptr())
 
 
 def _session(runtime: Any, work: Workload, element: int) -> Any:

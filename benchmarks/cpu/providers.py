@@ -13,6 +13,7 @@ import torch
 
 import torch_rope
 from benchmarks.cpu import peers
+from benchmarks.cpu.agreement import verify
 from benchmarks.cpu.call import Call, Missing, from_pair
 from benchmarks.cpu.cases import Case, Pair, Workload
 
@@ -149,16 +150,31 @@ def providers_for(case: Case) -> list[Provider]:
 
 
 def prepare(provider: Provider, work: Workload) -> list[Call]:
-    """The provider's calls, each made once. Missing where a peer cannot serve this workload; the
-    limit and torch_rope have to."""
+    """The provider's calls, each made once and the first one's result checked. Missing where a peer
+    cannot serve this workload or serves it wrongly; the limit and torch_rope have to."""
     try:
         calls = provider.prepare(work)
         for call in calls:
             call.run()
+        verify(calls[0], work, exact=provider.kind is Kind.LIMIT)
     except Missing:
         raise
     except Exception as error:
         if provider.kind is not Kind.PEER:
             raise
-        raise Missing(f"{type(error).__name__}: {str(error).strip().splitlines()[0][:200]}") from error
+        reason = str(error).strip().partition("\n")[0][:200]
+        raise Missing(f"{type(error).__name__}: {reason}") from error
     return calls
+
+
+def prepare_all(work: Workload) -> tuple[dict[str, list[Call]], dict[str, str]]:
+    """name → calls, and name → why there are none."""
+    peers.forget_compiled()
+    ready, missing = {}, {}
+    for provider in providers_for(work.case):
+        try:
+            ready[provider.name] = prepare(provider, work)
+        except Missing as reason:
+            missing[provider.name] = str(reason)
+    work.reset()
+    return ready, missing

@@ -52,9 +52,12 @@ struct DeviceMemory {
     return __ldg(address);
   }
 
+  // Through a register type of its own: bit_cast straight from memory would read it byte by byte.
   template <int kBytes>
   __device__ __forceinline__ Vector<kBytes> load(const void* address) const {
-    return bit_cast<Vector<kBytes>>(*static_cast<const typename Register<kBytes>::Type*>(address));
+    using Type = typename Register<kBytes>::Type;
+    const Type value = *static_cast<const Type*>(address);
+    return bit_cast<Vector<kBytes>>(value);
   }
   template <int kBytes>
   __device__ __forceinline__ void store(void* address, const Vector<kBytes>& vector) const {

@@ -15,6 +15,7 @@ from environment import packages  # noqa: E402
 from environment.report import ROOT, required  # noqa: E402
 
 NOT_HERE = 77
+MOST_LINES = 50
 # The quick ones first.
 GATES = {
     "formatting": "C++, CUDA and Python are formatted",
@@ -47,7 +48,9 @@ def run_gate(name: str, promise: str) -> bool:
     verdict = {0: "ok"}.get(result.returncode, "left out" if left_out else "FAILED")
     print(f"{verdict:<8} {time.monotonic() - start:6.1f} s", flush=True)
     if result.returncode != 0:
-        print("".join(f"    {line}\n" for line in result.stdout.splitlines()), end="", flush=True)
+        lines = result.stdout.splitlines()
+        shown = lines if len(lines) <= MOST_LINES else ["…", *lines[-MOST_LINES:]]
+        print("".join(f"    {line}\n" for line in shown), end="", flush=True)
     return result.returncode == 0 or left_out
 
 

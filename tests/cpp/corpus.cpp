@@ -193,6 +193,7 @@ std::vector<Case> layout_cases() {
   shaped(1, 9, 40, 8);
   shaped(90, 1, 3, 2);  // decode: batches become tokens
   shaped(90, 1, 3, 2)->crowded = true;
+  shaped(90, 1, 3, 2)->positions = Positions::kStrided;
   shaped(90, 1, 3, 2)->angles = Angles::kPerTokenAndHead;
   shaped(90, 1, 3, 2)->positions = Positions::kCounted;
   shaped(90, 1, 3, 2)->sequences = Sequences::kOffsets;

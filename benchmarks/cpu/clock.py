@@ -1,0 +1,93 @@
+"""How calls are timed: all providers of a case take turns, round by round, until the time is up.
+
+For runner.py and the test; it knows nothing about rotations.
+"""
+
+from __future__ import annotations
+
+import gc
+import random
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from benchmarks.cpu.call import Call
+
+FEWEST_ROUNDS = 3
+# A sample is as many calls as it takes to make the clock's own cost (some 100 ns) invisible.
+SAMPLE_SECONDS = 100e-6
+# A turn is as many samples as fit, so that the quick ones are sampled more often.
+TURN_SECONDS = 8e-3
+MOST_SAMPLES = 8
+# Threads that a runtime leaves spinning after its work (libgomp's do, for milliseconds) would take
+# a core from the next provider's. So a turn begins with a call that is not timed, unless it would
+# outlast them by far anyway.
+SETTLE_SECONDS = 10e-3
+
+
+@dataclass
+class Track:
+    """One provider's calls, gone round in order, and its samples in seconds a call."""
+
+    calls: Sequence[Call]
+    repeat: int = 1
+    samples: int = 1
+    settles: bool = True
+    times: list[float] = field(default_factory=list)
+    _next: int = 0
+
+    def _step(self) -> Call:
+        call = self.calls[self._next]
+        self._next = (self._next + 1) % len(self.calls)
+        return call
+
+    def plan(self) -> None:
+        """From the quickest of a few calls."""
+        quickest = min(self._sample() for _ in range(FEWEST_ROUNDS))
+        if len(self.calls) == 1:
+            self.repeat = max(1, int(SAMPLE_SECONDS / quickest))
+        whole = quickest * self.repeat
+        self.samples = min(max(1, int(TURN_SECONDS / whole)), MOST_SAMPLES)
+        self.settles = whole < SETTLE_SECONDS
+
+    def turn(self) -> None:
+        if self.settles:
+            self._step().run()
+        for _ in range(self.samples):
+            self.times.append(self._sample())
+
+    def _sample(self) -> float:
+        run, count = self._step().run, self.repeat
+        start = time.perf_counter()
+        for _ in range(count):
+            run()
+        return (time.perf_counter() - start) / count
+
+
+def take_turns(calls: Mapping[str, Sequence[Call]], seconds: float) -> dict[str, list[float]]:
+    """name → seconds a call, one for each sample. Every round has a new order, so that nobody
+    always comes after the same neighbour."""
+    tracks = {name: Track(some) for name, some in calls.items()}
+    order, shuffle = list(tracks.values()), random.Random(0).shuffle
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        for track in order:
+            track.plan()
+        end, rounds = time.perf_counter() + seconds, 0
+        while rounds < FEWEST_ROUNDS or time.perf_counter() < end:
+            shuffle(order)
+            for track in order:
+                track.turn()
+            rounds += 1
+    finally:
+        if enabled:
+            gc.enable()
+    return {name: track.times for name, track in tracks.items()}
+
+
+def fastest_tenth(times: Sequence[float]) -> float:
+    """Their mean, of one at least. On a shared machine other work and the barriers between threads
+    stall whole calls, so a median tells about the neighbours."""
+    count = max(1, len(times) // 10)
+    return sum(sorted(times)[:count]) / count

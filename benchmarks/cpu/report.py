@@ -1,0 +1,150 @@
+"""What came out of a run: tables on the screen, and the file under benchmarks/results/.
+
+For __main__.py and the test. It reads a document of runner.run, new or loaded from a file.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from benchmarks.cpu import machine
+from benchmarks.cpu.providers import APPLY, LIMIT
+
+RESULTS = machine.ROOT / "benchmarks" / "results"
+HINT = (
+    "ms: mean of the fastest tenth of the samples. The limit moves the same components without a "
+    "rotation. Faster than: a peer's time over that of apply_table, so below 1 the peer wins."
+)
+
+Document = dict[str, Any]
+
+
+def save(document: Document, name: str | None = None, results: Path = RESULTS) -> Path:
+    """Writes <results>/cpu-<processor>/<name>.json and returns its path; the name is the date and
+    the number of threads unless given."""
+    device = document["device"]
+    name = name or f"{document['date'][:10]}-{device['threads']}-threads"
+    path = results / f"cpu-{machine.slug(device['cpu'])}" / f"{name}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(_rounded(document), indent=1) + "\n", encoding="utf-8")
+    return path
+
+
+def load(path: Path) -> Document:
+    return dict(json.loads(path.read_text(encoding="utf-8")))
+
+
+def _rounded(value: Any) -> Any:
+    """Five digits: more would be noise."""
+    if isinstance(value, float):
+        return float(f"{value:.5g}")
+    if isinstance(value, dict):
+        return {key: _rounded(item) for key, item in value.items()}
+    return [_rounded(item) for item in value] if isinstance(value, list) else value
+
+
+def show(document: Document, console: Console) -> None:
+    _show_setting(document, console)
+    groups: dict[str, list[Document]] = {}
+    for case in document["cases"]:
+        groups.setdefault(case["group"], []).append(case)
+    for title, cases in groups.items():
+        console.print(Text(f" {title}", style="bold"))
+        console.print(_table(cases, document["providers"]))
+    _say(console, HINT)
+    for line in _missing(document):
+        _say(console, line)
+    _say(console, closing(document))
+
+
+def _say(console: Console, text: str) -> None:
+    console.print(Padding(Text(text), (0, 0, 1, 1)))
+
+
+def _show_setting(document: Document, console: Console) -> None:
+    device, kinds = document["device"], document["providers"]
+    modified = ", modified" if document["modified"] else ""
+    rows = {
+        "processor": f"{device['cpu']}{', virtual' if device['virtual'] else ''}; "
+        f"{device['threads']} threads on {device['cpus']} CPUs; torch_rope's vectors: "
+        f"{device['vector_bytes']} bytes",
+        "load": f"{device['load_before']} before, {device['load_after']} after",
+        "versions": ", ".join(f"{name} {found}" for name, found in document["versions"].items()),
+        "commit": f"{(document['commit'] or 'unknown')[:12]}{modified}; {document['date']}",
+        **{name: kinds[name]["about"] for name in kinds},
+    }
+    table = Table(show_header=False, box=box.SIMPLE_HEAD)
+    table.add_column(no_wrap=True)
+    table.add_column()
+    for name, text in rows.items():
+        table.add_row(name, text)
+    console.print(table)
+
+
+def _table(cases: list[Document], providers: Document) -> Table:
+    """A column a case; milliseconds, then ratios to the limit, then how far apply is ahead."""
+    table = Table(box=box.SIMPLE_HEAD)
+    table.add_column("", no_wrap=True)
+    for case in cases:
+        table.add_column(case["column"].replace(" ", "\n"), justify="right", no_wrap=True)
+
+    def section(title: str, key: str, form: Callable[[float], str], names: list[str]) -> None:
+        table.add_row(Text(title, style="italic"))
+        for name in names:
+            found = [case["providers"].get(name, {}).get(key) for case in cases]
+            if any(name in case["providers"] or name in case["missing"] for case in cases):
+                cells = ("–" if value is None else form(value) for value in found)
+                table.add_row(f"  {name}", *cells, end_section=name == names[-1])
+
+    peers = [name for name, facts in providers.items() if facts["kind"] == "peer"]
+    section("ms", "ms", _milliseconds, list(providers))
+    section("× the limit", "over_limit", _ratio, [name for name in providers if name != LIMIT])
+    section(f"× faster than, {APPLY}", "apply_is_faster", _ratio, peers)
+    return table
+
+
+def _milliseconds(value: float) -> str:
+    return f"{value:.4f}" if value < 0.1 else f"{value:.2f}"
+
+
+def _ratio(value: float) -> str:
+    return f"{value:.2f}" if value < 10 else f"{value:.0f}"
+
+
+def _missing(document: Document) -> list[str]:
+    """A line for each provider and reason."""
+    reasons: dict[tuple[str, str], list[str]] = {}
+    for case in document["cases"]:
+        for name, reason in case["missing"].items():
+            reasons.setdefault((name, reason), []).append(case["id"])
+    return [
+        f"missing: {name} in {len(ids)} of {len(document['cases'])} cases ({ids[0]} …): {reason}"
+        for (name, reason), ids in reasons.items()
+    ]
+
+
+def closing(document: Document) -> str:
+    """The worst of what the table says."""
+    figures = {case["id"]: case["providers"] for case in document["cases"]}
+    ratios = {name: found[APPLY]["over_limit"] for name, found in figures.items()}
+    worst = max(ratios, key=lambda name: ratios[name])
+    peers = {
+        (name, peer): facts["apply_is_faster"]
+        for name, found in figures.items()
+        for peer, facts in found.items()
+        if "apply_is_faster" in facts
+    }
+    text = f"{APPLY} takes at most {ratios[worst]:.2f} × the limit ({worst})"
+    if not peers:
+        return f"{text}; no peer ran."
+    closest = min(peers, key=lambda pair: peers[pair])
+    return f"{text}; the peer nearest to it is {closest[1]}, {peers[closest]:.2f} × ({closest[0]})."

@@ -1,0 +1,137 @@
+"""One run: every case, all its providers interleaved, and the document that comes out.
+
+For __main__.py and the test. Times are milliseconds of wall clock a call from Python.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import Any
+
+import torch
+
+import torch_rope
+from benchmarks.cpu import machine
+from benchmarks.cpu.cases import DTYPES, Case, Workload
+from benchmarks.cpu.clock import fastest_tenth, take_turns
+from benchmarks.cpu.providers import APPLY, LIMIT, PROVIDERS, Kind, prepare_all, providers_for
+
+FORMAT = 1
+METHOD = (
+    "Wall clock of a call from Python. All providers of a case take turns, in a new order each "
+    "round; a turn starts with a call that is not timed. ms is the mean of the fastest tenth of "
+    "the samples, median_ms their median. over_limit is ms over the limit's ms; apply_is_faster is "
+    "a provider's ms over apply_table's. Random normal values; each result was checked against "
+    "float64 before timing. data_bytes counts what a rotation in place reads and writes of q and "
+    "k. sets is how many sets of q and k the calls go round among: with 1, data stays in the "
+    "caches where it fits; a cold case's sets exceed them."
+)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """seconds: of timing, all cases together; preparing and compiling come on top."""
+
+    threads: int
+    seconds: float
+    command: str
+
+
+def run(
+    cases: Sequence[Case], settings: Settings, say: Callable[[str], None] = lambda line: None
+) -> dict[str, Any]:
+    """The document that report.py shows and saves: only numbers, texts, lists and dicts."""
+    load_before = machine.load()
+    total = sum(case.weight for case in cases)
+    results = []
+    with _threads(settings.threads), torch.inference_mode():
+        for number, case in enumerate(cases, start=1):
+            say(f"{number} of {len(cases)}: {case.id}")
+            results.append(_measure(case, settings, settings.seconds * case.weight / total))
+        vector_bytes = _vector_bytes()
+    return {
+        "format": FORMAT,
+        "benchmark": "cpu",
+        "date": datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "command": settings.command,
+        **machine.commit(),
+        "device": {
+            **machine.processor(),
+            "cache_bytes": machine.cache_bytes(),
+            "vector_bytes": vector_bytes,
+            "threads": settings.threads,
+            "load_before": load_before,
+            "load_after": machine.load(),
+        },
+        "versions": machine.versions(),
+        "method": METHOD,
+        "providers": {
+            provider.name: {"kind": provider.kind.value, "about": provider.about}
+            for provider in PROVIDERS
+        },
+        "cases": results,
+    }
+
+
+@contextmanager
+def _threads(count: int):
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _vector_bytes() -> int:
+    """How wide torch_rope's vectors are on this processor, which tells the instruction set."""
+    return int(torch_rope.explain(torch.empty(1, 1, 1, 128))["vector_bytes"])
+
+
+def _measure(case: Case, settings: Settings, seconds: float) -> dict[str, Any]:
+    work = Workload(case, settings.threads, machine.cache_bytes())
+    calls, missing = prepare_all(work)
+    times = take_turns(calls, seconds)
+    for pair in work.sets:
+        if not all(x.isfinite().all() for x in pair):
+            raise RuntimeError(f"{case.id}: values did not stay finite")
+    return {
+        "id": case.id,
+        "group": case.group,
+        "column": case.column,
+        "dtype": DTYPES[case.dtype],
+        "interleaved": case.interleaved,
+        "tokens": case.tokens,
+        "heads_q": case.heads_q,
+        "heads_k": case.heads_k,
+        "head_dim": case.head_dim,
+        "rotary_dim": case.rotary_dim,
+        "first_position": case.first_position,
+        "cold": case.cold,
+        "sets": len(work.sets),
+        "data_bytes": case.data_bytes,
+        "providers": _figures(case, times),
+        "missing": missing,
+    }
+
+
+def _figures(case: Case, times: dict[str, list[float]]) -> dict[str, dict[str, float | int]]:
+    best = {name: fastest_tenth(samples) for name, samples in times.items()}
+    figures = {}
+    for provider in providers_for(case):
+        name = provider.name
+        if name not in best:
+            continue
+        figures[name] = {
+            "ms": 1e3 * best[name],
+            "median_ms": 1e3 * statistics.median(times[name]),
+            "samples": len(times[name]),
+            "over_limit": best[name] / best[LIMIT],
+        }
+        if provider.kind is Kind.PEER:
+            figures[name]["apply_is_faster"] = best[name] / best[APPLY]
+    return figures
