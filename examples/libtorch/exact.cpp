@@ -99,7 +99,7 @@ Bounded attend_exactly(const Layer& layer, const at::Tensor& x) {
   const at::Tensor pos = at::arange(tokens, x.options().dtype(at::kLong));
   const at::Tensor& inv_freq = *layer.rotation.inv_freq;
 
-  const Bounded qkv = product(given(x), transposed(given(layer.qkv_weight)), x.size(-1));
+  const Bounded qkv = product(given(x), transposed(given(layer.qkv_weight)), 0);
   const Bounded q = rotated(heads_of(qkv, layer, 0, layer.num_heads_q), pos, inv_freq);
   const Bounded k =
       rotated(heads_of(qkv, layer, layer.num_heads_q, layer.num_heads_k), pos, inv_freq);

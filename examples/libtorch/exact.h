@@ -20,5 +20,6 @@ at::Tensor rotate_exactly(const at::Tensor& x, const at::Tensor& pos, const at::
 // to 2^20.
 at::Tensor rotation_bound(const at::Tensor& x);
 
-// What attend() would return for all tokens of x at once, (batch, tokens, hidden).
+// What attend() should return for all tokens of x at once, (batch, tokens, hidden), where the first
+// projection is exact in float32: the bound starts at the rotation.
 Bounded attend_exactly(const Layer& layer, const at::Tensor& x);

@@ -20,7 +20,7 @@ struct Report {
               const at::Tensor& bound, double milliseconds = 0) {
     const at::Tensor error = (actual.to(at::kDouble) - exact).abs();
     const auto share = (error / bound).max().item<double>();  // NaN where actual is
-    std::printf("%-58s %13.2e %9.3f", what, error.max().item<double>(), share);
+    std::printf("%-58s %13.1e %9.2g", what, error.max().item<double>(), share);
     if (milliseconds > 0) std::printf(" %8.3f ms", milliseconds);
     std::printf("%s\n", share <= 1 ? "" : "  TOO LARGE");
     ok = ok && share <= 1;

@@ -4,7 +4,6 @@
 //   load_pairs, store_pairs  kLanes interleaved pairs, as the register of x and that of y
 #pragma once
 
-#include "../ieee.h"
 #include "../scalar.h"
 
 #if defined(__AVX512F__) && defined(__AVX512BW__)

@@ -3,6 +3,8 @@
 
 #include <immintrin.h>
 
+#include "../scalar.h"
+
 namespace rope {
 inline namespace ROPE_TARGET {
 

@@ -2,6 +2,9 @@
 // Used without an x86-64-v3 processor: on a baseline x86-64 and on NEON. Included by pack.h alone.
 #pragma once
 
+#include "../ieee.h"
+#include "../scalar.h"
+
 namespace rope {
 inline namespace ROPE_TARGET {
 

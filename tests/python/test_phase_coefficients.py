@@ -7,9 +7,10 @@ right, and that the header holds its numbers.
 import re
 from pathlib import Path
 
-import phase_coefficients
 import pytest
 from mpmath import mp, mpf
+
+import phase_coefficients
 
 PHASE_H = Path(__file__).parents[2] / "kernels" / "phase.h"
 

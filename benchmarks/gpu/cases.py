@@ -1,0 +1,154 @@
+"""What is measured: the cases, and the tensors of one case that all providers share.
+For bench.py, providers.py and the test; a case's id is its name on the screen and in bench.json.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+import torch_rope
+
+BASE = 500000.0
+DTYPES = {torch.float32: "f32", torch.bfloat16: "bf16", torch.float16: "f16"}
+# Cold calls go round among sets of q and k that are together so many times the L2 cache …
+COLD_FACTOR = 2
+# … or among so many, where q and k are small; the cache is then emptied before each replay.
+MOST_SETS = 512
+# A replay is some 500 µs of work at 3 TB/s, so that a graph's own start is a small part of it.
+REPLAY_BYTES = 1.5e9
+FEWEST_CALLS = 4
+
+
+@dataclass(frozen=True)
+class Case:
+    """q and k are (1, tokens, heads, head_dim), at positions 0 … tokens − 1; packed: slices of a
+    (1, tokens, heads_q + 2 heads_k, head_dim) projection; shuffled: positions in random order."""
+
+    tokens: int
+    dtype: torch.dtype = torch.bfloat16
+    heads_q: int = 32
+    heads_k: int = 8
+    head_dim: int = 128
+    rotary_dim: int = 128
+    interleaved: bool = False
+    packed: bool = False
+    shuffled: bool = False
+
+    @property
+    def id(self) -> str:
+        pairing = "interleaved" if self.interleaved else "split"
+        heads = f"h{self.heads_q}:{self.heads_k}-d{self.head_dim}-r{self.rotary_dim}"
+        extra = "-packed" * self.packed + "-shuffled" * self.shuffled
+        return f"{DTYPES[self.dtype]}-{pairing}-t{self.tokens}-{heads}{extra}"
+
+    @property
+    def rotated_bytes(self) -> int:
+        """Of q and k, once."""
+        components = self.tokens * (self.heads_q + self.heads_k) * self.rotary_dim
+        return components * self.dtype.itemsize
+
+    @property
+    def counted_bytes(self) -> int:
+        """What every provider is credited with: the rotated components read and written once, and
+        8 bytes of position a token. Tables, and what a provider moves besides, are not counted."""
+        return 2 * self.rotated_bytes + 8 * self.tokens
+
+    def num_sets(self, cache_bytes: int) -> int:
+        return min(max(2, math.ceil(COLD_FACTOR * cache_bytes / self.rotated_bytes)), MOST_SETS)
+
+    def num_calls(self, sets: int) -> int:
+        """Of one replay: whole rounds of the sets."""
+        wanted = math.ceil(REPLAY_BYTES / self.counted_bytes)
+        return sets * math.ceil(max(FEWEST_CALLS, min(wanted, MOST_SETS)) / sets)
+
+    def facts(self) -> dict[str, Any]:
+        return {**asdict(self), "dtype": DTYPES[self.dtype], "counted_bytes": self.counted_bytes}
+
+
+def all_cases() -> list[Case]:
+    """Llama-3-8B's heads; the most wanted first, since time may run out."""
+    return [
+        *(Case(tokens) for tokens in (8192, 1, 128, 2048, 32768)),
+        Case(8192, interleaved=True),
+        Case(8192, rotary_dim=64),
+        Case(8192, dtype=torch.float32),
+        Case(8192, dtype=torch.float16),
+        Case(1, heads_q=8, heads_k=1),
+        Case(8192, shuffled=True),
+        Case(8192, packed=True),
+        Case(512),
+        Case(8192, rotary_dim=32, interleaved=True),
+    ]
+
+
+def tiny_cases() -> list[Case]:
+    """Each kind once, for a CPU to rehearse on."""
+    small = {"heads_q": 4, "heads_k": 2, "head_dim": 32, "rotary_dim": 32}
+    return [
+        Case(16, **small),
+        Case(16, **small, dtype=torch.float32, interleaved=True, shuffled=True),
+        Case(16, **{**small, "rotary_dim": 16}, dtype=torch.float16),
+        Case(1, **small, packed=True),
+    ]
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Queries and keys, (1, S, H, D)."""
+
+    q: Tensor
+    k: Tensor
+
+    def clone(self) -> Pair:
+        return Pair(self.q.clone(), self.k.clone())
+
+
+class Workload:
+    """A case's tensors on a device. sets: q and k for providers that write in place. plain_sets:
+    the same number of bytes without gaps, rotated ones only; `sets` themselves where they have
+    none. pos: (S,) int64. turns: (n,) int64. table: (rows, 2n) float32. cos, sin: (1, S, 2n) in
+    q's type, the table's rows as transformers' models hand them to their layers: halves doubled, or
+    elements repeated for interleaved pairs."""
+
+    def __init__(self, case: Case, device: torch.device, num_sets: int) -> None:
+        self.case, self.device = case, device
+        generator = torch.Generator(device).manual_seed(0)
+
+        def random(*extents: int) -> Tensor:
+            return torch.randn(extents, generator=generator, device=device, dtype=case.dtype)
+
+        tokens, dim = case.tokens, case.head_dim
+        q_end, k_end = case.heads_q, case.heads_q + case.heads_k
+        if case.packed:
+            packed = random(num_sets, 1, tokens, k_end + case.heads_k, dim)
+            self.sets = [Pair(x[:, :, :q_end], x[:, :, q_end:k_end]) for x in packed]
+        else:
+            pools = (
+                random(num_sets, 1, tokens, q_end, dim),
+                random(num_sets, 1, tokens, k_end - q_end, dim),
+            )
+            self.sets = [Pair(q, k) for q, k in zip(*pools, strict=True)]
+        self.plain_sets = self.sets
+        if case.packed or case.rotary_dim != dim:
+            heads, rotated = (q_end, k_end - q_end), case.rotary_dim
+            q_pool, k_pool = (random(num_sets, 1, tokens, number, rotated) for number in heads)
+            self.plain_sets = [Pair(q, k) for q, k in zip(q_pool, k_pool, strict=True)]
+        schedule = torch_rope.schedules.default(dim=case.rotary_dim, base=BASE)
+        self.inv_freq = schedule.inv_freq.to(device)
+        self.turns = schedule.kwargs(device)["inv_freq"]
+        self.table = schedule.table(tokens, device)
+        self.pos = torch.arange(tokens, device=device)
+        if case.shuffled:
+            self.pos = self.pos[torch.randperm(tokens, generator=generator, device=device)]
+        cos, sin = self.table[self.pos].to(case.dtype).chunk(2, dim=-1)
+        self.cos, self.sin = self._doubled(cos), self._doubled(sin)
+
+    def _doubled(self, rows: Tensor) -> Tensor:
+        if self.case.interleaved:
+            return rows.repeat_interleave(2, dim=-1)[None]
+        return torch.cat((rows, rows), dim=-1)[None]

@@ -1,0 +1,242 @@
+"""The steps of benchmarks/gpu.sh, which says what they are for. Usage, from the checkout's root:
+python3 -m benchmarks.gpu.main OUT_DIR. Standard library only: torch may be what does not work.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.gpu import facts
+from benchmarks.gpu.steps import Command, Failed, Run, Skip, Step, on_termination
+
+ROOT = facts.ROOT
+BUILD = ROOT / "build" / "cuda"
+SCALE_BUILD = ROOT / "build" / "cuda-scale"
+# A package of its own, so that an editable install of this checkout stays as it is.
+PACKAGES = BUILD / "python"
+TIME_LIMIT = 470.0  # seconds for everything
+# Where nothing tells the GPU's architecture, so that at least the build is tried.
+FALLBACK_ARCHITECTURE = "90-real"
+GTEST_INSTALLED = (Path("/usr/include/gtest/gtest.h"), Path("/usr/src/googletest/CMakeLists.txt"))
+GTEST_BROUGHT = ROOT / "third_party" / "googletest"
+BYTES_PER_JOB = 2 << 30  # what g++ takes for a file that includes torch
+
+GPU_REQUIRED = {"ROPE_REQUIRE_CUDA": "1"}
+# Every kernel, in a grid of surplus threads; positions that tables have no rows for.
+SANITIZED = "*Executor/*_crowded_*:*OnTheDevice/bf16_*shorttable*:*OnTheDevice/bf16_*foreigntable*"
+SANITIZED_FEW = "*Executor/bf16_split_*_crowded_*"
+
+
+class Context:
+    """What the steps share. report: what report.json will hold."""
+
+    def __init__(self, out: Path) -> None:
+        self.out = out
+        self.report: dict[str, Any] = {"facts": None}
+        self.architecture = FALLBACK_ARCHITECTURE
+
+    def write_report(self, run: Run) -> None:
+        content = {**self.report, "failed": run.failed, "steps": run.report()}
+        (self.out / "report.json").write_text(json.dumps(content, indent=1) + "\n", "utf-8")
+
+    def look(self, limit: float) -> list[Command]:
+        """In a process of its own: importing torch may fail in any way."""
+        command = [sys.executable, "-m", "benchmarks.gpu.facts"]
+        try:
+            result = subprocess.run(
+                command, cwd=ROOT, capture_output=True, text=True, timeout=limit, check=True
+            )
+        except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
+            raise Failed(f"{error}: {error.stderr or ''}"[:300]) from error
+        self.report["facts"] = json.loads(result.stdout)
+        found = facts.architecture()
+        self.architecture = found or FALLBACK_ARCHITECTURE
+        self.report["architecture"] = self.architecture
+        note = "" if found else f"; no GPU: built for {FALLBACK_ARCHITECTURE}"
+        self.report["headline"] = facts.headline(self.report["facts"]) + note
+        print(f"{self.report['headline']} … ", end="", flush=True)
+        return []
+
+    def configure(self, _limit: float) -> list[Command]:
+        forget_if_stale()
+        source = googletest()
+        arguments = [f"-DPython_EXECUTABLE={sys.executable}", *generator(BUILD)]
+        arguments.append(f"-DROPE_CUDA_ARCHITECTURES={self.architecture}")
+        arguments.append(f"-DROPE_TESTS={'OFF' if source is None else 'ON'}")
+        if source:
+            arguments.append(f"-DROPE_GTEST_SOURCE={source}")
+        return [Command(["cmake", "--preset", "cuda", *arguments])]
+
+    def configure_scale(self, _limit: float) -> list[Command]:
+        architecture = f"-DCMAKE_CUDA_ARCHITECTURES={self.architecture}"
+        places = ["-S", "benchmarks/gpu", "-B", str(SCALE_BUILD)]
+        return [
+            Command(["cmake", *places, architecture, *generator(SCALE_BUILD)]),
+            Command(["cmake", "--build", str(SCALE_BUILD)]),
+        ]
+
+    def bench(self, limit: float) -> list[Command]:
+        # It looks at the clock between cases, and a case takes some seconds.
+        seconds = ["--seconds", f"{max(limit - 20, 10):.0f}"]
+        scale = ["--scale", str(SCALE_BUILD / "librope_scale.so")]
+        out = ["--out", str(self.out / "bench.json")]
+        program = [sys.executable, "-m", "benchmarks.gpu.bench"]
+        return [Command([*program, *out, *scale, *seconds], {"PYTHONPATH": str(PACKAGES)})]
+
+
+def forget_if_stale() -> None:
+    """A cache of another place or another Python would be believed."""
+    cache = BUILD / "CMakeCache.txt"
+    if not cache.exists():
+        return
+    text = cache.read_text("utf-8", errors="replace")
+    wanted = {"CMAKE_HOME_DIRECTORY": str(ROOT), "Python_EXECUTABLE": sys.executable}
+    for name, value in wanted.items():
+        found = re.search(rf"^{name}:\w+=(.*)$", text, re.MULTILINE)
+        if found is None or found[1] != value:
+            shutil.rmtree(BUILD)
+            return
+
+
+def generator(build: Path) -> list[str]:
+    """A configured folder keeps its own."""
+    if (build / "CMakeCache.txt").exists():
+        return []
+    return ["-G", "Ninja" if shutil.which("ninja") else "Unix Makefiles"]
+
+
+def googletest() -> str | None:
+    """Its source folder, "" where it is installed, None where there is none."""
+    for place in (os.environ.get("ROPE_GTEST_SOURCE", ""), str(GTEST_BROUGHT)):
+        if place and (Path(place) / "CMakeLists.txt").exists():
+            return place
+    return "" if any(place.exists() for place in GTEST_INSTALLED) else None
+
+
+def jobs() -> int:
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return max(1, min(len(os.sched_getaffinity(0)), memory // BYTES_PER_JOB))
+
+
+def build(_limit: float) -> list[Command]:
+    """A file that does not compile does not keep the others from being built."""
+    ninja = (BUILD / "build.ninja").exists()
+    keep_going = ["--", "-k", "0"] if ninja else ["--", "-k"]
+    return [Command(["cmake", "--build", str(BUILD), "--parallel", str(jobs()), *keep_going])]
+
+
+def install(_limit: float) -> list[Command]:
+    package = PACKAGES / "torch_rope"
+    shutil.rmtree(PACKAGES, ignore_errors=True)
+    built = shutil.ignore_patterns("include", "lib", "share", "*.so", "__pycache__")
+    shutil.copytree(ROOT / "python" / "torch_rope", package, ignore=built)
+    loads = "import torch_rope; print(torch_rope.build_info())"
+    return [
+        Command(["cmake", "--install", str(BUILD), "--prefix", str(package)]),
+        Command([sys.executable, "-c", loads], {"PYTHONPATH": str(PACKAGES)}),
+    ]
+
+
+def ctest(_limit: float) -> list[Command]:
+    if googletest() is None:
+        raise Failed("no GoogleTest: benchmarks/gpu.sh --help says how to bring it along")
+    command = ["ctest", "--test-dir", str(BUILD), "--parallel", str(jobs()), "--output-on-failure"]
+    return [Command([*command, "--no-tests=error"], GPU_REQUIRED)]
+
+
+def pytest(_limit: float) -> list[Command]:
+    environment = {**GPU_REQUIRED, "PYTHONPATH": str(PACKAGES), "OMP_NUM_THREADS": "2"}
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/python"]
+    if importlib.util.find_spec("xdist"):
+        command += ["-n", str(min(8, jobs()))]
+    return [Command(command, environment)]
+
+
+def sanitized(tool: str, tests: Sequence[Sequence[str]]) -> list[Command]:
+    program = shutil.which("compute-sanitizer")
+    if program is None:
+        raise Skip("no compute-sanitizer")
+    options = ["--tool", tool, "--error-exitcode", "86"]
+    return [
+        Command(
+            [program, *options, str(BUILD / "tests" / name), *filters, "--gtest_brief=1"],
+            GPU_REQUIRED,
+        )
+        for name, *filters in tests
+    ]
+
+
+def memcheck(_limit: float) -> list[Command]:
+    parity = ("cuda_parity_test", f"--gtest_filter={SANITIZED}")
+    return sanitized("memcheck", [parity, ("cuda_stream_test",), ("cuda_table_test",)])
+
+
+def initcheck(_limit: float) -> list[Command]:
+    return sanitized("initcheck", [("cuda_parity_test", f"--gtest_filter={SANITIZED_FEW}")])
+
+
+def racecheck(_limit: float) -> list[Command]:
+    return sanitized("racecheck", [("cuda_parity_test", f"--gtest_filter={SANITIZED_FEW}")])
+
+
+def steps_of(context: Context) -> list[Step]:
+    """In the order of what is needed most."""
+    compiling = r"\berror\b|FAILED|Error \d"
+    summary = r"ERROR SUMMARY|RACECHECK SUMMARY"
+    gtest = ("configure",)
+    return [
+        Step("facts", "build.log", 60, context.look),
+        Step("configure", "build.log", 60, context.configure, headline=compiling),
+        Step("build", "build.log", 200, build, needs=("configure",), headline=compiling),
+        Step("scale kernel", "build.log", 60, context.configure_scale, 10, headline=compiling),
+        Step("install", "build.log", 40, install, 10, needs=("configure",), headline="Error"),
+        Step("gtest", "gtest.log", 90, ctest, 30, needs=gtest, headline="tests passed"),
+        Step(
+            "pytest", "pytest.log", 120, pytest, 45, needs=("install",), headline=r" in \d+\.\d+s"
+        ),
+        Step("memcheck", "sanitizer.log", 75, memcheck, 20, needs=gtest, headline=summary),
+        Step(
+            "bench", "bench.log", 150, context.bench, 75, needs=("install",), headline="^summary:"
+        ),
+        Step("initcheck", "sanitizer.log", 40, initcheck, 0, True, needs=gtest, headline=summary),
+        Step("racecheck", "sanitizer.log", 40, racecheck, 0, True, needs=gtest, headline=summary),
+    ]
+
+
+def show_bench(log: Path) -> None:
+    """The lines for people: behind the command itself, without warnings of others."""
+    if log.exists():
+        lines = log.read_text("utf-8", errors="replace").splitlines()
+        print("\n".join(line[2:] for line in lines if line.startswith("| ")))
+
+
+def main(arguments: Sequence[str]) -> int:
+    (name,) = arguments
+    out = Path(name)
+    programs = [str(Path(sys.executable).parent), os.environ.get("PATH", ""), "/usr/local/cuda/bin"]
+    os.environ["PATH"] = os.pathsep.join(programs)
+    context = Context(out)
+    steps = steps_of(context)
+    for name in {"report.json", "bench.json", *(step.log for step in steps)}:
+        (out / name).unlink(missing_ok=True)
+    signal.signal(signal.SIGTERM, on_termination)
+    run = Run(ROOT, out, TIME_LIMIT)
+    run.on_outcome = lambda: context.write_report(run)
+    run.all(steps)
+    show_bench(out / "bench.log")
+    run.print_table()
+    return 1 if run.failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
