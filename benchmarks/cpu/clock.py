@@ -6,6 +6,7 @@ For runner.py and the test; it knows nothing about rotations.
 from __future__ import annotations
 
 import gc
+import math
 import random
 import time
 from collections.abc import Mapping, Sequence
@@ -30,38 +31,38 @@ class Track:
     """One provider's calls, gone round in order, and its samples in seconds a call."""
 
     calls: Sequence[Call]
-    repeat: int = 1
-    samples: int = 1
-    settles: bool = True
     times: list[float] = field(default_factory=list)
+    _quickest: float = math.inf
     _next: int = 0
+
+    def warm_up(self) -> None:
+        """So that the first turn knows about how long a call takes."""
+        for _ in range(FEWEST_ROUNDS):
+            self._sample(1)
+
+    def turn(self) -> None:
+        # From the quickest sample so far: a machine that is busy at first changes no plan for good.
+        alone = len(self.calls) == 1
+        repeat = max(1, int(SAMPLE_SECONDS / self._quickest)) if alone else 1
+        whole = self._quickest * repeat
+        if whole < SETTLE_SECONDS:
+            self._step().run()
+        for _ in range(min(max(1, int(TURN_SECONDS / whole)), MOST_SAMPLES)):
+            self.times.append(self._sample(repeat))
 
     def _step(self) -> Call:
         call = self.calls[self._next]
         self._next = (self._next + 1) % len(self.calls)
         return call
 
-    def plan(self) -> None:
-        """From the quickest of a few calls."""
-        quickest = min(self._sample() for _ in range(FEWEST_ROUNDS))
-        if len(self.calls) == 1:
-            self.repeat = max(1, int(SAMPLE_SECONDS / quickest))
-        whole = quickest * self.repeat
-        self.samples = min(max(1, int(TURN_SECONDS / whole)), MOST_SAMPLES)
-        self.settles = whole < SETTLE_SECONDS
-
-    def turn(self) -> None:
-        if self.settles:
-            self._step().run()
-        for _ in range(self.samples):
-            self.times.append(self._sample())
-
-    def _sample(self) -> float:
-        run, count = self._step().run, self.repeat
+    def _sample(self, repeat: int) -> float:
+        run = self._step().run
         start = time.perf_counter()
-        for _ in range(count):
+        for _ in range(repeat):
             run()
-        return (time.perf_counter() - start) / count
+        taken = (time.perf_counter() - start) / repeat
+        self._quickest = min(self._quickest, taken)
+        return taken
 
 
 def take_turns(calls: Mapping[str, Sequence[Call]], seconds: float) -> dict[str, list[float]]:
@@ -73,7 +74,7 @@ def take_turns(calls: Mapping[str, Sequence[Call]], seconds: float) -> dict[str,
     gc.disable()
     try:
         for track in order:
-            track.plan()
+            track.warm_up()
         end, rounds = time.perf_counter() + seconds, 0
         while rounds < FEWEST_ROUNDS or time.perf_counter() < end:
             shuffle(order)

@@ -9,6 +9,9 @@ import os
 import platform
 import re
 import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -69,11 +72,37 @@ def slug(name: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", plain.lower()).strip("-") or "unknown"
 
 
-def load() -> float | None:
+class Neighbours:
+    """Measures how many CPUs other processes (and a hypervisor's other guests) take from us."""
+
+    def __init__(self) -> None:
+        self._taken = self._wall = 0.0
+
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        start, before = time.monotonic(), _others_seconds()
+        yield
+        after = _others_seconds()
+        if before is not None and after is not None:
+            self._taken += after - before
+            self._wall += time.monotonic() - start
+
+    def cpus(self) -> float | None:
+        """Their average while watched; None where the system does not tell."""
+        return round(max(self._taken / self._wall, 0.0), 2) if self._wall else None
+
+
+def _others_seconds() -> float | None:
+    """CPU time since the start of the machine, of all but this process."""
     try:
-        return round(os.getloadavg()[0], 2)
+        line = Path("/proc/stat").read_text(encoding="utf-8").splitlines()[0]
     except OSError:
         return None
+    # proc(5): user nice system idle iowait irq softirq steal, in ticks.
+    ticks = [int(word) for word in line.split()[1:9]]
+    busy = sum(ticks) - ticks[3] - ticks[4]
+    own = os.times()
+    return busy / os.sysconf("SC_CLK_TCK") - own.user - own.system
 
 
 def versions() -> dict[str, str]:

@@ -20,9 +20,12 @@ from benchmarks.cpu import machine
 from benchmarks.cpu.providers import APPLY, LIMIT
 
 RESULTS = machine.ROOT / "benchmarks" / "results"
+# From here on (an estimate, by what the time of barriers between threads bears) a run is worth
+# repeating.
+TOLERABLE_NEIGHBOURS = 0.1
 HINT = (
     "ms: mean of the fastest tenth of the samples. The limit moves the same components without a "
-    "rotation. Faster than: a peer's time over that of apply_table, so below 1 the peer wins."
+    "rotation. ÷ apply_table: a peer's time over that of apply_table; below 1 the peer wins."
 )
 
 Document = dict[str, Any]
@@ -63,7 +66,10 @@ def show(document: Document, console: Console) -> None:
     _say(console, HINT)
     for line in _missing(document):
         _say(console, line)
-    _say(console, closing(document))
+    _show_summary(groups, console)
+    others = document["device"]["cpus_used_by_others"]
+    if others is None or others > TOLERABLE_NEIGHBOURS:
+        _say(console, f"Other work took {others} CPUs meanwhile: do not trust these times.")
 
 
 def _say(console: Console, text: str) -> None:
@@ -77,7 +83,7 @@ def _show_setting(document: Document, console: Console) -> None:
         "processor": f"{device['cpu']}{', virtual' if device['virtual'] else ''}; "
         f"{device['threads']} threads on {device['cpus']} CPUs; torch_rope's vectors: "
         f"{device['vector_bytes']} bytes",
-        "load": f"{device['load_before']} before, {device['load_after']} after",
+        "neighbours": f"other work took {device['cpus_used_by_others']} CPUs during the timing",
         "versions": ", ".join(f"{name} {found}" for name, found in document["versions"].items()),
         "commit": f"{(document['commit'] or 'unknown')[:12]}{modified}; {document['date']}",
         **{name: kinds[name]["about"] for name in kinds},
@@ -95,7 +101,8 @@ def _table(cases: list[Document], providers: Document) -> Table:
     table = Table(box=box.SIMPLE_HEAD)
     table.add_column("", no_wrap=True)
     for case in cases:
-        table.add_column(case["column"].replace(" ", "\n"), justify="right", no_wrap=True)
+        header = case["column"].replace(" ", "\n").replace("interleaved", "inter-\nleaved")
+        table.add_column(header, justify="right", no_wrap=True)
 
     def section(title: str, key: str, form: Callable[[float], str], names: list[str]) -> None:
         table.add_row(Text(title, style="italic"))
@@ -106,18 +113,18 @@ def _table(cases: list[Document], providers: Document) -> Table:
                 table.add_row(f"  {name}", *cells, end_section=name == names[-1])
 
     peers = [name for name, facts in providers.items() if facts["kind"] == "peer"]
-    section("ms", "ms", _milliseconds, list(providers))
-    section("× the limit", "over_limit", _ratio, [name for name in providers if name != LIMIT])
-    section(f"× faster than, {APPLY}", "apply_is_faster", _ratio, peers)
+    if all(case["providers"][LIMIT]["ms"] < 0.1 for case in cases):
+        section("µs", "ms", lambda value: _three_digits(1e3 * value), list(providers))
+    else:
+        section("ms", "ms", _three_digits, list(providers))
+    others = [name for name in providers if name != LIMIT]
+    section("× the limit", "over_limit", _three_digits, others)
+    section(f"÷ {APPLY}", "apply_is_faster", _three_digits, peers)
     return table
 
 
-def _milliseconds(value: float) -> str:
-    return f"{value:.4f}" if value < 0.1 else f"{value:.2f}"
-
-
-def _ratio(value: float) -> str:
-    return f"{value:.2f}" if value < 10 else f"{value:.0f}"
+def _three_digits(value: float) -> str:
+    return f"{value:.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
 
 
 def _missing(document: Document) -> list[str]:
@@ -132,19 +139,21 @@ def _missing(document: Document) -> list[str]:
     ]
 
 
-def closing(document: Document) -> str:
-    """The worst of what the table says."""
-    figures = {case["id"]: case["providers"] for case in document["cases"]}
-    ratios = {name: found[APPLY]["over_limit"] for name, found in figures.items()}
-    worst = max(ratios, key=lambda name: ratios[name])
-    peers = {
-        (name, peer): facts["apply_is_faster"]
-        for name, found in figures.items()
-        for peer, facts in found.items()
-        if "apply_is_faster" in facts
-    }
-    text = f"{APPLY} takes at most {ratios[worst]:.2f} × the limit ({worst})"
-    if not peers:
-        return f"{text}; no peer ran."
-    closest = min(peers, key=lambda pair: peers[pair])
-    return f"{text}; the peer nearest to it is {closest[1]}, {peers[closest]:.2f} × ({closest[0]})."
+def _show_summary(groups: dict[str, list[Document]], console: Console) -> None:
+    """A line a group: how far apply_table is from the limit and the peers, its worst cases too."""
+    table = Table(box=box.SIMPLE_HEAD)
+    table.add_column(APPLY, vertical="bottom")
+    for header in ("× the limit,\nbest to worst", "nearest peer", "÷ apply_table"):
+        table.add_column(header, justify="right", vertical="bottom", no_wrap=True)
+    for title, cases in groups.items():
+        ratios = [case["providers"][APPLY]["over_limit"] for case in cases]
+        limit = f"{_three_digits(min(ratios))} to {_three_digits(max(ratios))}"
+        ahead = [
+            (facts["apply_is_faster"], name)
+            for case in cases
+            for name, facts in case["providers"].items()
+            if "apply_is_faster" in facts
+        ]
+        least, peer = min(ahead, default=(None, "none ran"))
+        table.add_row(title, limit, peer, "–" if least is None else _three_digits(least))
+    console.print(table)

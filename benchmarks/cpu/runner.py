@@ -28,7 +28,8 @@ METHOD = (
     "a provider's ms over apply_table's. Random normal values; each result was checked against "
     "float64 before timing. data_bytes counts what a rotation in place reads and writes of q and "
     "k. sets is how many sets of q and k the calls go round among: with 1, data stays in the "
-    "caches where it fits; a cold case's sets exceed them."
+    "caches where it fits; a cold case's sets exceed them. Times of new tensors include getting "
+    "their memory. cpus_used_by_others is an average over the timing."
 )
 
 
@@ -45,13 +46,14 @@ def run(
     cases: Sequence[Case], settings: Settings, say: Callable[[str], None] = lambda line: None
 ) -> dict[str, Any]:
     """The document that report.py shows and saves: only numbers, texts, lists and dicts."""
-    load_before = machine.load()
+    neighbours = machine.Neighbours()
     total = sum(case.weight for case in cases)
     results = []
     with _threads(settings.threads), torch.inference_mode():
         for number, case in enumerate(cases, start=1):
             say(f"{number} of {len(cases)}: {case.id}")
-            results.append(_measure(case, settings, settings.seconds * case.weight / total))
+            seconds = settings.seconds * case.weight / total
+            results.append(_measure(case, settings.threads, seconds, neighbours))
         vector_bytes = _vector_bytes()
     return {
         "format": FORMAT,
@@ -64,8 +66,7 @@ def run(
             "cache_bytes": machine.cache_bytes(),
             "vector_bytes": vector_bytes,
             "threads": settings.threads,
-            "load_before": load_before,
-            "load_after": machine.load(),
+            "cpus_used_by_others": neighbours.cpus(),
         },
         "versions": machine.versions(),
         "method": METHOD,
@@ -92,10 +93,13 @@ def _vector_bytes() -> int:
     return int(torch_rope.explain(torch.empty(1, 1, 1, 128))["vector_bytes"])
 
 
-def _measure(case: Case, settings: Settings, seconds: float) -> dict[str, Any]:
-    work = Workload(case, settings.threads, machine.cache_bytes())
+def _measure(
+    case: Case, threads: int, seconds: float, neighbours: machine.Neighbours
+) -> dict[str, Any]:
+    work = Workload(case, threads, machine.cache_bytes())
     calls, missing = prepare_all(work)
-    times = take_turns(calls, seconds)
+    with neighbours.watched():
+        times = take_turns(calls, seconds)
     for pair in work.sets:
         if not all(x.isfinite().all() for x in pair):
             raise RuntimeError(f"{case.id}: values did not stay finite")

@@ -129,10 +129,10 @@ def jobs() -> int:
 
 
 def build(_limit: float) -> list[Command]:
-    """A file that does not compile does not keep the others from being built."""
-    ninja = (BUILD / "build.ninja").exists()
-    keep_going = ["--", "-k", "0"] if ninja else ["--", "-k"]
-    return [Command(["cmake", "--build", str(BUILD), "--parallel", str(jobs()), *keep_going])]
+    """The package first. A file that does not compile does not keep the others from being built."""
+    keep_going = ["--", "-k", "0"] if (BUILD / "build.ninja").exists() else ["--", "-k"]
+    command = ["cmake", "--build", str(BUILD), "--parallel", str(jobs())]
+    return [Command([*command, "--target", "rope", "_C"]), Command([*command, *keep_going])]
 
 
 def install(_limit: float) -> list[Command]:

@@ -46,7 +46,7 @@ def command_for(header: Path, torch: Path | None) -> list[str] | None:
     if name.startswith("kernels/"):
         return [*gcc, "-std=c++17"]
     if name.startswith("tests/cpp/"):
-        return [*gcc, "-std=c++20", "-I", "kernels"]
+        return [*gcc, "-std=c++20", "-I", "kernels", "-I", "csrc"]
     if torch is None:
         return None
     return [*gcc, "-std=c++20", *CSRC, *torch_includes(torch)]
