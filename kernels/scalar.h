@@ -64,7 +64,7 @@ ROPE_HOST_DEVICE float from_float<float>(float value) {
   return value;
 }
 
-// A NaN becomes 0x7fff in both 16-bit types, as the device's instructions make it.
+// A NaN stays a NaN; its payload is the instruction's affair.
 template <>
 ROPE_HOST_DEVICE BFloat16 from_float<BFloat16>(float value) {
 #if defined(__CUDA_ARCH__)
