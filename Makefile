@@ -7,7 +7,7 @@ RUN := .venv/bin/python
 NO_PYTHON := No $(PYTHON) on the PATH: install Python 3.11 or newer, or name one, as in make test PYTHON=python3.11.
 SETUP := @command -v "$(PYTHON)" >/dev/null || { echo "$(NO_PYTHON)" >&2; exit 1; }; "$(PYTHON)" scripts/setup.py
 
-.PHONY: help setup demo test check wheel sass format clean
+.PHONY: help setup demo bench test check wheel sass format clean
 .NOTPARALLEL:
 
 help:  ## this list
@@ -19,6 +19,10 @@ setup:  ## .venv, build, editable install
 demo:  ## a transformers Llama on these kernels, compared with itself
 	$(SETUP) demo
 	@$(RUN) examples/transformers_llama.py
+
+bench:  ## times on this CPU, beside other implementations; to keep them: make bench ARGS=--save
+	$(SETUP) bench
+	@$(RUN) -m benchmarks.cpu $(ARGS)
 
 test:  ## all tests: C++, C++ under the sanitizers, Python
 	$(SETUP) test

@@ -40,8 +40,9 @@ def is_configured(build: Path) -> bool:
 
 
 def run(*command: str) -> None:
-    programs = Path(sys.executable).parent  # ninja, where pip installed it
-    env = {**os.environ, "PATH": f"{programs}{os.pathsep}{os.environ.get('PATH', '')}"}
+    # First ninja, where pip installed it; last nvcc, where CUDA's installer leaves it.
+    path = [str(Path(sys.executable).parent), os.environ.get("PATH", ""), "/usr/local/cuda/bin"]
+    env = {**os.environ, "PATH": os.pathsep.join(path)}
     if shutil.which("ninja", path=env["PATH"]):
         env.setdefault("CMAKE_GENERATOR", "Ninja")  # A configured folder keeps its own.
     subprocess.run(command, cwd=ROOT, env=env, check=True)

@@ -10,8 +10,6 @@ import platform
 import re
 import subprocess
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -73,23 +71,20 @@ def slug(name: str) -> str:
 
 
 class Neighbours:
-    """Measures how many CPUs other processes (and a hypervisor's other guests) take from us."""
+    """Measures how many CPUs other processes (and a hypervisor's other guests) take from us: on
+    average within a `with` block, None where the system does not tell."""
 
-    def __init__(self) -> None:
-        self._taken = self._wall = 0.0
+    cpus: float | None = None
 
-    @contextmanager
-    def watched(self) -> Iterator[None]:
-        start, before = time.monotonic(), _others_seconds()
-        yield
-        after = _others_seconds()
-        if before is not None and after is not None:
-            self._taken += after - before
-            self._wall += time.monotonic() - start
+    def __enter__(self) -> Neighbours:
+        self._start, self._before = time.monotonic(), _others_seconds()
+        return self
 
-    def cpus(self) -> float | None:
-        """Their average while watched; None where the system does not tell."""
-        return round(max(self._taken / self._wall, 0.0), 2) if self._wall else None
+    def __exit__(self, *error: object) -> None:
+        after, wall = _others_seconds(), time.monotonic() - self._start
+        if after is not None and self._before is not None and wall > 0:
+            # Ticks are coarse: a short block may come out below nothing.
+            self.cpus = max((after - self._before) / wall, 0.0)
 
 
 def _others_seconds() -> float | None:

@@ -29,7 +29,7 @@ METHOD = (
     "float64 before timing. data_bytes counts what a rotation in place reads and writes of q and "
     "k. sets is how many sets of q and k the calls go round among: with 1, data stays in the "
     "caches where it fits; a cold case's sets exceed them. Times of new tensors include getting "
-    "their memory. cpus_used_by_others is an average over the timing."
+    "their memory. cpus_used_by_others is an average over the case's timing."
 )
 
 
@@ -46,14 +46,13 @@ def run(
     cases: Sequence[Case], settings: Settings, say: Callable[[str], None] = lambda line: None
 ) -> dict[str, Any]:
     """The document that report.py shows and saves: only numbers, texts, lists and dicts."""
-    neighbours = machine.Neighbours()
     total = sum(case.weight for case in cases)
     results = []
     with _threads(settings.threads), torch.inference_mode():
         for number, case in enumerate(cases, start=1):
             say(f"{number} of {len(cases)}: {case.id}")
             seconds = settings.seconds * case.weight / total
-            results.append(_measure(case, settings.threads, seconds, neighbours))
+            results.append(_measure(case, settings.threads, seconds))
         vector_bytes = _vector_bytes()
     return {
         "format": FORMAT,
@@ -66,7 +65,6 @@ def run(
             "cache_bytes": machine.cache_bytes(),
             "vector_bytes": vector_bytes,
             "threads": settings.threads,
-            "cpus_used_by_others": neighbours.cpus(),
         },
         "versions": machine.versions(),
         "method": METHOD,
@@ -93,12 +91,10 @@ def _vector_bytes() -> int:
     return int(torch_rope.explain(torch.empty(1, 1, 1, 128))["vector_bytes"])
 
 
-def _measure(
-    case: Case, threads: int, seconds: float, neighbours: machine.Neighbours
-) -> dict[str, Any]:
+def _measure(case: Case, threads: int, seconds: float) -> dict[str, Any]:
     work = Workload(case, threads, machine.cache_bytes())
     calls, missing = prepare_all(work)
-    with neighbours.watched():
+    with machine.Neighbours() as neighbours:
         times = take_turns(calls, seconds)
     for pair in work.sets:
         if not all(x.isfinite().all() for x in pair):
@@ -118,6 +114,7 @@ def _measure(
         "cold": case.cold,
         "sets": len(work.sets),
         "data_bytes": case.data_bytes,
+        "cpus_used_by_others": neighbours.cpus,
         "providers": _figures(case, times),
         "missing": missing,
     }

@@ -136,8 +136,10 @@ def collect() -> dict[str, Any]:
     }
 
 
-def headline(facts: dict[str, Any]) -> str:
+def headline(facts: dict[str, Any] | None) -> str:
     """One line for people."""
+    if facts is None:
+        return "machine unknown"
     gpu = facts["gpus"][0] if facts["gpus"] else {"name": "no GPU", "driver_version": "none"}
     versions = f"torch {facts['torch'].get('version')}, nvcc {facts['nvcc']}"
     return f"{gpu['name']}, driver {gpu['driver_version']}, {versions}"

@@ -62,9 +62,8 @@ class Context:
         found = facts.architecture()
         self.architecture = found or FALLBACK_ARCHITECTURE
         self.report["architecture"] = self.architecture
-        note = "" if found else f"; no GPU: built for {FALLBACK_ARCHITECTURE}"
-        self.report["headline"] = facts.headline(self.report["facts"]) + note
-        print(f"{self.report['headline']} … ", end="", flush=True)
+        if found is None:
+            raise Failed(f"nvidia-smi tells of no GPU; the build is for {FALLBACK_ARCHITECTURE}")
         return []
 
     def configure(self, _limit: float) -> list[Command]:
@@ -206,7 +205,13 @@ def steps_of(context: Context) -> list[Step]:
         ),
         Step("memcheck", "sanitizer.log", 75, memcheck, 20, needs=gtest, headline=summary),
         Step(
-            "bench", "bench.log", 150, context.bench, 75, needs=("install",), headline="^summary:"
+            "bench",
+            "bench.log",
+            150,
+            context.bench,
+            75,
+            needs=("install",),
+            headline="^summary:|no CUDA device",
         ),
         Step("initcheck", "sanitizer.log", 40, initcheck, 0, True, needs=gtest, headline=summary),
         Step("racecheck", "sanitizer.log", 40, racecheck, 0, True, needs=gtest, headline=summary),
@@ -234,6 +239,7 @@ def main(arguments: Sequence[str]) -> int:
     run.on_outcome = lambda: context.write_report(run)
     run.all(steps)
     show_bench(out / "bench.log")
+    print(facts.headline(context.report["facts"]))
     run.print_table()
     return 1 if run.failed else 0
 

@@ -14,6 +14,12 @@ struct Arguments {
   uint64_t turns[kMaxHostTurns];
 };
 
+inline Status status_of(cudaError_t error) {
+  if (error == cudaSuccess) return Status::kSuccess;
+  return static_cast<Status>(static_cast<int32_t>(Status::kCudaError) +
+                             static_cast<int32_t>(error));
+}
+
 template <class Scalar>
 cudaError_t launch_rotation(const Arguments& arguments, cudaStream_t stream);
 

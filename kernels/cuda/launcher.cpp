@@ -12,12 +12,6 @@
 namespace rope {
 namespace {
 
-Status status_of(cudaError_t error) {
-  if (error == cudaSuccess) return Status::kSuccess;
-  return static_cast<Status>(static_cast<int32_t>(Status::kCudaError) +
-                             static_cast<int32_t>(error));
-}
-
 // Attributes never change, so the first call on a device reads them; 0 means not read yet. Two
 // threads may both read them, and store the same.
 constexpr int kMaxDevices = 64;

@@ -3,6 +3,7 @@
 
 #include "../phase.h"
 #include "../plan.h"
+#include "arguments.h"
 
 namespace rope {
 namespace {
@@ -42,12 +43,6 @@ uint32_t blocks_for(int64_t work, int64_t per_block) {
   const int64_t blocks = work / per_block + (work % per_block != 0);
   constexpr int64_t kMost = int64_t{1} << 20;
   return static_cast<uint32_t>(blocks < kMost ? blocks : kMost);
-}
-
-Status status_of(cudaError_t error) {
-  if (error == cudaSuccess) return Status::kSuccess;
-  return static_cast<Status>(static_cast<int32_t>(Status::kCudaError) +
-                             static_cast<int32_t>(error));
 }
 
 template <class Real>
