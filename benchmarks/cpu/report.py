@@ -20,8 +20,8 @@ from benchmarks.cpu import machine
 from benchmarks.cpu.providers import APPLY, LIMIT
 
 RESULTS = machine.ROOT / "benchmarks" / "results"
-# Of CPUs taken by other work: three quarters of the time are then undisturbed, and so is the fastest
-# tenth of the samples.
+# CPUs that other work may take: three quarters of the time are then undisturbed, and the fastest
+# tenth of the samples comes from them.
 TOLERABLE_NEIGHBOURS = 0.25
 HINT = (
     "ms: mean of the fastest tenth of the samples. The limit moves the same components without a "
@@ -84,7 +84,7 @@ def _show_doubts(document: Document, console: Console) -> None:
         _say(
             console,
             f"Do not trust {len(disturbed)} of {len(others)} cases: other work took up to "
-            f"{max(known.values()):.1f} CPUs during {', '.join(disturbed)}.",
+            f"{max(known.values()):.1f} CPUs ({disturbed[0]}{' …' if disturbed[1:] else ''}).",
         )
 
 

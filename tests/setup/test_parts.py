@@ -85,7 +85,7 @@ def test_step(capsys):
 
 
 def test_failed_step(capsys):
-    code = "import sys; [print('line', n) for n in range(99)]; sys.exit('the reason')"
+    code = "import sys; [print('line', n, flush=True) for n in range(99)]; sys.exit('the reason')"
     assert report.guarded(lambda: bool(step(code))) == 1
     shown = capsys.readouterr().err.splitlines()
     assert len(shown) == report.SHOWN_LINES + 1
