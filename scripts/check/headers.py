@@ -13,6 +13,8 @@ CUDA_ROOMS = ("kernels/cuda/", "tests/cuda/")
 BRIEF = ["-fmax-errors=3", "-fno-diagnostics-show-caret"]
 WARNINGS = ["-Wall", "-Wextra", "-Werror", *BRIEF]
 PLAIN = ["-I", "kernels/include"]
+# A register is returned in a register only where the compiler may use it.
+INSTRUCTION_SETS = {"pack_avx2.h": "-march=x86-64-v3", "pack_avx512.h": "-march=x86-64-v4"}
 # version.h is written when build/dev is configured.
 CSRC = ["-I", "csrc/include", "-I", "build/dev/include"]
 
@@ -44,7 +46,7 @@ def command_for(header: Path, torch: Path | None) -> list[str] | None:
         return compiler and [compiler, "-x", "cu", "-std=c++17", "-arch=sm_80", "-ptx", *PLAIN]
     gcc = ["g++", "-fsyntax-only", "-x", "c++", *WARNINGS, *PLAIN]
     if name.startswith("kernels/"):
-        return [*gcc, "-std=c++17"]
+        return [*gcc, "-std=c++17", *filter(None, [INSTRUCTION_SETS.get(header.name)])]
     if name.startswith("tests/cpp/"):
         return [*gcc, "-std=c++20", "-I", "kernels", "-I", "csrc"]
     if torch is None:

@@ -146,8 +146,13 @@ def test_document_counts_bytes_and_sets(document):
 
 def test_run_restores_the_number_of_threads(bench, settings, quick):
     before = torch.get_num_threads()
-    bench.runner.run([bench.cases.Case("", torch.float32, False, rotary_dim=16, **TINY)], settings)
-    assert torch.get_num_threads() == before
+    case = bench.cases.Case("", torch.float32, False, rotary_dim=16, **TINY)
+    try:
+        torch.set_num_threads(3)
+        bench.runner.run([case], settings)
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_save_and_load(bench, document, tmp_path):
