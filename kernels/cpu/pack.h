@@ -1,8 +1,13 @@
 // Pack: a register of floats of the instruction set this file is compiled for, and the loads and
 // stores of two registers of each data type. Arithmetic on it is rotation.h's. For rows.h.
+//   load_one, store_one      kLanes adjacent elements
+//   load_some, store_some    the first 1 … kLanes of them; what lies behind is not touched
 //   load_two, store_two      2 · kLanes adjacent elements, in the order that kHalvesAreEvenOdd says
 //   load_pairs, store_pairs  kLanes interleaved pairs, as the register of x and that of y
 #pragma once
+
+#include <cstdint>
+#include <cstring>
 
 #include "../scalar.h"
 
@@ -22,30 +27,42 @@ inline namespace ROPE_TARGET {
 template <class Scalar>
 constexpr bool kHalvesAreEvenOdd = kDtypeOf<Scalar> == Dtype::kBFloat16;
 
-inline void load_two(const float* address, Pack& first, Pack& second) {
-  first = load_floats(address);
-  second = load_floats(address + Pack::kLanes);
+template <class Scalar>
+inline void load_two(const Scalar* address, Pack& first, Pack& second) {
+  if constexpr (kHalvesAreEvenOdd<Scalar>) {
+    load_even_odd(address, first, second);
+  } else {
+    first = load_one(address);
+    second = load_one(address + Pack::kLanes);
+  }
 }
-inline void store_two(float* address, const Pack& first, const Pack& second) {
-  store_floats(address, first);
-  store_floats(address + Pack::kLanes, second);
+template <class Scalar>
+inline void store_two(Scalar* address, const Pack& first, const Pack& second) {
+  if constexpr (kHalvesAreEvenOdd<Scalar>) {
+    store_even_odd(address, first, second);
+  } else {
+    store_one(address, first);
+    store_one(address + Pack::kLanes, second);
+  }
 }
 
-inline void load_two(const Half* address, Pack& first, Pack& second) {
-  first = load_halves(address);
-  second = load_halves(address + Pack::kLanes);
+#if !defined(__AVX512F__)
+// Without masks: through a copy.
+template <class Scalar>
+inline Pack load_some(const Scalar* address, int32_t count) {
+  if (count == Pack::kLanes) return load_one(address);
+  Scalar copy[Pack::kLanes] = {};
+  std::memcpy(copy, address, static_cast<size_t>(count) * sizeof(Scalar));
+  return load_one(copy);
 }
-inline void store_two(Half* address, const Pack& first, const Pack& second) {
-  store_halves(address, first);
-  store_halves(address + Pack::kLanes, second);
+template <class Scalar>
+inline void store_some(Scalar* address, const Pack& pack, int32_t count) {
+  if (count == Pack::kLanes) return store_one(address, pack);
+  Scalar copy[Pack::kLanes];
+  store_one(copy, pack);
+  std::memcpy(address, copy, static_cast<size_t>(count) * sizeof(Scalar));
 }
-
-inline void load_two(const BFloat16* address, Pack& even, Pack& odd) {
-  load_even_odd(address, even, odd);
-}
-inline void store_two(BFloat16* address, const Pack& even, const Pack& odd) {
-  store_even_odd(address, even, odd);
-}
+#endif
 
 template <class Scalar>
 inline void load_pairs(const Scalar* address, Pack& x, Pack& y) {

@@ -13,10 +13,10 @@ struct Pack {
   __m256 lanes;
 };
 
-inline Pack load_floats(const float* address) {
+inline Pack load_one(const float* address) {
   return {_mm256_loadu_ps(address)};
 }
-inline void store_floats(float* address, const Pack& pack) {
+inline void store_one(float* address, const Pack& pack) {
   _mm256_storeu_ps(address, pack.lanes);
 }
 inline Pack fma(const Pack& x, const Pack& y, const Pack& z) {
@@ -47,10 +47,10 @@ inline void interleave(Pack& even, Pack& odd) {
   odd.lanes = _mm256_permute2f128_ps(low, high, 0x31);
 }
 
-inline Pack load_halves(const Half* address) {
+inline Pack load_one(const Half* address) {
   return {_mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(address)))};
 }
-inline void store_halves(Half* address, const Pack& pack) {
+inline void store_one(Half* address, const Pack& pack) {
   _mm_storeu_si128(reinterpret_cast<__m128i*>(address),
                    _mm256_cvtps_ph(pack.lanes, _MM_FROUND_TO_NEAREST_INT));
 }
@@ -75,6 +75,17 @@ inline void store_even_odd(BFloat16* address, const Pack& even, const Pack& odd)
   const __m256i low = _mm256_srli_epi32(round_to_upper_half(even.lanes), 16);
   const __m256i words = _mm256_blend_epi16(low, round_to_upper_half(odd.lanes), 0xaa);
   _mm256_storeu_si256(reinterpret_cast<__m256i*>(address), words);
+}
+
+inline Pack load_one(const BFloat16* address) {
+  const __m128i words = _mm_loadu_si128(reinterpret_cast<const __m128i*>(address));
+  return {_mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(words), 16))};
+}
+inline void store_one(BFloat16* address, const Pack& pack) {
+  const __m256i words = _mm256_srli_epi32(round_to_upper_half(pack.lanes), 16);
+  const __m128i low = _mm256_castsi256_si128(words);
+  const __m128i high = _mm256_extracti128_si256(words, 1);
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(address), _mm_packus_epi32(low, high));
 }
 
 }  // namespace ROPE_TARGET

@@ -13,10 +13,10 @@ struct Pack {
   __m512 lanes;
 };
 
-inline Pack load_floats(const float* address) {
+inline Pack load_one(const float* address) {
   return {_mm512_loadu_ps(address)};
 }
-inline void store_floats(float* address, const Pack& pack) {
+inline void store_one(float* address, const Pack& pack) {
   _mm512_storeu_ps(address, pack.lanes);
 }
 inline Pack fma(const Pack& x, const Pack& y, const Pack& z) {
@@ -49,10 +49,10 @@ inline void interleave(Pack& even, Pack& odd) {
   odd.lanes = second;
 }
 
-inline Pack load_halves(const Half* address) {
+inline Pack load_one(const Half* address) {
   return {_mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(address)))};
 }
-inline void store_halves(Half* address, const Pack& pack) {
+inline void store_one(Half* address, const Pack& pack) {
   _mm256_storeu_si256(reinterpret_cast<__m256i*>(address),
                       _mm512_cvtps_ph(pack.lanes, _MM_FROUND_TO_NEAREST_INT));
 }
@@ -77,6 +77,32 @@ inline void store_even_odd(BFloat16* address, const Pack& even, const Pack& odd)
   const __m512i low = _mm512_srli_epi32(round_to_upper_half(even.lanes), 16);
   const __m512i words = _mm512_mask_blend_epi16(0xaaaaaaaau, low, round_to_upper_half(odd.lanes));
   _mm512_storeu_si512(address, words);
+}
+
+// The lanes below count; masked, so that what lies behind them is not touched.
+inline __mmask16 lanes_below(int32_t count) {
+  return static_cast<__mmask16>((1u << count) - 1);
+}
+inline Pack load_some(const float* address, int32_t count) {
+  return {_mm512_maskz_loadu_ps(lanes_below(count), address)};
+}
+inline void store_some(float* address, const Pack& pack, int32_t count) {
+  _mm512_mask_storeu_ps(address, lanes_below(count), pack.lanes);
+}
+inline Pack load_some(const Half* address, int32_t count) {
+  return {_mm512_cvtph_ps(_mm256_maskz_loadu_epi16(lanes_below(count), address))};
+}
+inline void store_some(Half* address, const Pack& pack, int32_t count) {
+  _mm256_mask_storeu_epi16(address, lanes_below(count),
+                           _mm512_cvtps_ph(pack.lanes, _MM_FROUND_TO_NEAREST_INT));
+}
+inline Pack load_some(const BFloat16* address, int32_t count) {
+  const __m256i words = _mm256_maskz_loadu_epi16(lanes_below(count), address);
+  return {_mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(words), 16))};
+}
+inline void store_some(BFloat16* address, const Pack& pack, int32_t count) {
+  const __m512i words = _mm512_srli_epi32(round_to_upper_half(pack.lanes), 16);
+  _mm256_mask_storeu_epi16(address, lanes_below(count), _mm512_cvtepi32_epi16(words));
 }
 
 }  // namespace ROPE_TARGET

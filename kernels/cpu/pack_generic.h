@@ -21,12 +21,14 @@ ROPE_HOST_DEVICE Pack for_each_lane(Function function) {
   return result;
 }
 
-inline Pack load_floats(const float* address) {
-  return for_each_lane([&](int i) { return address[i]; });
+template <class Scalar>
+inline Pack load_one(const Scalar* address) {
+  return for_each_lane([&](int i) { return to_float(address[i]); });
 }
-inline void store_floats(float* address, const Pack& pack) {
+template <class Scalar>
+inline void store_one(Scalar* address, const Pack& pack) {
   ROPE_UNROLL
-  for (int i = 0; i < Pack::kLanes; ++i) address[i] = pack.lanes[i];
+  for (int i = 0; i < Pack::kLanes; ++i) address[i] = from_float<Scalar>(pack.lanes[i]);
 }
 inline Pack fma(const Pack& x, const Pack& y, const Pack& z) {
   return for_each_lane([&](int i) { return fma(x.lanes[i], y.lanes[i], z.lanes[i]); });
@@ -54,14 +56,6 @@ inline void interleave(Pack& even, Pack& odd) {
   const Pack second = for_each_lane([&](int i) { return element(Pack::kLanes + i); });
   even = first;
   odd = second;
-}
-
-inline Pack load_halves(const Half* address) {
-  return for_each_lane([&](int i) { return to_float(address[i]); });
-}
-inline void store_halves(Half* address, const Pack& pack) {
-  ROPE_UNROLL
-  for (int i = 0; i < Pack::kLanes; ++i) address[i] = from_float<Half>(pack.lanes[i]);
 }
 
 inline void load_even_odd(const BFloat16* address, Pack& even, Pack& odd) {

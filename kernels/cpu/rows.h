@@ -1,9 +1,9 @@
-// One head's row in registers: rotated in chunks of two registers a side, the rest of a row through
-// a padded copy, so that every element meets the same instructions. For traverse.h.
+// One head's row in registers: rotated in chunks of two registers a side, the rest of a row in
+// single, partly filled ones. For traverse.h.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
-#include <cstring>
 #include <initializer_list>
 
 #include "../pairing.h"
@@ -29,8 +29,8 @@ inline void rotate_split_chunk(const Scalar* in_x, const Scalar* in_y, Scalar* o
   Pack x0, x1, y0, y1;
   load_two(in_x, x0, x1);
   load_two(in_y, y0, y1);
-  rotate(x0, y0, load_floats(cos), load_floats(sin));
-  rotate(x1, y1, load_floats(cos + Pack::kLanes), load_floats(sin + Pack::kLanes));
+  rotate(x0, y0, load_one(cos), load_one(sin));
+  rotate(x1, y1, load_one(cos + Pack::kLanes), load_one(sin + Pack::kLanes));
   store_two(out_x, x0, x1);
   store_two(out_y, y0, y1);
 }
@@ -43,22 +43,21 @@ inline void rotate_row(Split, const Scalar* in, Scalar* out, const AngleRow& ang
     rotate_split_chunk(in + i, in + half + i, out + i, out + half + i, angles.cos + i,
                        angles.sin + i);
   }
-  if (i == half) return;
-  const size_t rest = static_cast<size_t>(half - i) * sizeof(Scalar);
-  Scalar x[kChunk] = {};
-  Scalar y[kChunk] = {};
-  std::memcpy(x, in + i, rest);
-  std::memcpy(y, in + half + i, rest);
-  rotate_split_chunk(x, y, x, y, angles.cos + i, angles.sin + i);
-  std::memcpy(out + i, x, rest);
-  std::memcpy(out + half + i, y, rest);
+  for (; i < half; i += Pack::kLanes) {
+    const int32_t count = std::min(half - i, Pack::kLanes);
+    Pack x = load_some(in + i, count);
+    Pack y = load_some(in + half + i, count);
+    rotate(x, y, load_one(angles.cos + i), load_one(angles.sin + i));
+    store_some(out + i, x, count);
+    store_some(out + half + i, y, count);
+  }
 }
 
 template <class Scalar>
 inline void rotate_pairs_chunk(const Scalar* in, Scalar* out, const float* cos, const float* sin) {
   Pack x, y;
   load_pairs(in, x, y);
-  rotate(x, y, load_floats(cos), load_floats(sin));
+  rotate(x, y, load_one(cos), load_one(sin));
   store_pairs(out, x, y);
 }
 
@@ -71,11 +70,16 @@ inline void rotate_row(Interleaved, const Scalar* in, Scalar* out, const AngleRo
     rotate_pairs_chunk(in + 2 * i, out + 2 * i, angles.cos + i, angles.sin + i);
   }
   if (i == half) return;
-  const size_t rest = static_cast<size_t>(2 * (half - i)) * sizeof(Scalar);
-  Scalar pairs[kChunk] = {};
-  std::memcpy(pairs, in + 2 * i, rest);
-  rotate_pairs_chunk(pairs, pairs, angles.cos + i, angles.sin + i);
-  std::memcpy(out + 2 * i, pairs, rest);
+  const int32_t count = 2 * (half - i);
+  const int32_t behind = std::max(count - Pack::kLanes, 0);
+  Pack x = load_some(in + 2 * i, count - behind);
+  Pack y = {};
+  if (behind > 0) y = load_some(in + 2 * i + Pack::kLanes, behind);
+  deinterleave(x, y);
+  rotate(x, y, load_one(angles.cos + i), load_one(angles.sin + i));
+  interleave(x, y);
+  store_some(out + 2 * i, x, count - behind);
+  if (behind > 0) store_some(out + 2 * i + Pack::kLanes, y, behind);
 }
 
 // Gives the lanes behind the last pair a value; what comes of them is thrown away.
@@ -83,17 +87,17 @@ inline void pad(AngleRow& angles, int32_t half) {
   for (int32_t i = half; i < half + kChunk; ++i) angles.cos[i] = angles.sin[i] = 0.0f;
 }
 
-// From the natural order of the pairs to that of rotate_row; padded first.
+// From the natural order of the pairs to that of rotate_row, which the rest of a row keeps.
 template <class Scalar, class Pairs>
 inline void arrange(AngleRow& angles, int32_t half) {
   if constexpr (kHalvesAreEvenOdd<Scalar> && Pairs::kPairing == Pairing::kSplit) {
-    for (int32_t i = 0; i < half; i += kChunk) {
+    for (int32_t i = 0; i + kChunk <= half; i += kChunk) {
       for (float* row : {angles.cos + i, angles.sin + i}) {
-        Pack first = load_floats(row);
-        Pack second = load_floats(row + Pack::kLanes);
+        Pack first = load_one(row);
+        Pack second = load_one(row + Pack::kLanes);
         deinterleave(first, second);
-        store_floats(row, first);
-        store_floats(row + Pack::kLanes, second);
+        store_one(row, first);
+        store_one(row + Pack::kLanes, second);
       }
     }
   }
