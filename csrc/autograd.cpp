@@ -1,4 +1,4 @@
-// Gradients and version counters. Only the backward pass's Node is written by hand: torch.func
+// Gradients. Only the backward pass's Node is written by hand: torch.func
 // refuses torch::autograd::Function.
 #include <ATen/core/LegacyTypeDispatch.h>
 #include <torch/csrc/autograd/function.h>
@@ -6,7 +6,6 @@
 #include <torch/csrc/autograd/saved_variable.h>
 #include <torch/library.h>
 
-#include <array>
 #include <initializer_list>
 #include <memory>
 #include <mutex>
@@ -16,8 +15,8 @@
 
 #include <rope/rope.h>
 
-#include "checks.h"
 #include "not_yet.h"
+#include "recorded.h"
 
 namespace rope::glue {
 namespace {
@@ -52,6 +51,10 @@ class RotateBackward : public Node {
     pos_ = saved(pos);
     inv_freq_ = saved(keywords.inv_freq);
     cos_sin_ = saved(keywords.cos_sin);
+    cos_ = saved(keywords.cos);
+    sin_ = saved(keywords.sin);
+    offsets_ = saved(keywords.offsets);
+    cu_seqlens_ = saved(keywords.cu_seqlens);
     options_.base = keywords.base;
     options_.attention_factor = keywords.attention_factor;
     options_.rotary_dim = keywords.rotary_dim;
@@ -68,6 +71,10 @@ class RotateBackward : public Node {
     Options options = options_;
     options.inv_freq = unpack(inv_freq_);
     options.cos_sin = unpack(cos_sin_);
+    options.cos = unpack(cos_);
+    options.sin = unpack(sin_);
+    options.offsets = unpack(offsets_);
+    options.cu_seqlens = unpack(cu_seqlens_);
     const auto is_wanted = [&](size_t i) {
       return gradients[i].defined() && task_should_compute_output(i);
     };
@@ -86,9 +93,10 @@ class RotateBackward : public Node {
 
   void release_variables() override {
     const std::lock_guard<std::mutex> lock(mutex_);
-    pos_.reset_data();
-    inv_freq_.reset_data();
-    cos_sin_.reset_data();
+    for (SavedVariable* saved :
+         {&pos_, &inv_freq_, &cos_sin_, &cos_, &sin_, &offsets_, &cu_seqlens_}) {
+      saved->reset_data();
+    }
   }
 
  private:
@@ -104,33 +112,12 @@ class RotateBackward : public Node {
   SavedVariable pos_;
   SavedVariable inv_freq_;
   SavedVariable cos_sin_;
+  SavedVariable cos_;
+  SavedVariable sin_;
+  SavedVariable offsets_;
+  SavedVariable cu_seqlens_;
   Options options_;
 };
-
-struct Argument {
-  const char* name;
-  const at::Tensor* tensor;  // nullptr: not given
-};
-
-// The arguments that make the angles and could ask for a gradient.
-using AngleArguments = std::array<Argument, 4>;
-
-AngleArguments angles_of(const Keywords& keywords) {
-  return {{{"inv_freq", given(keywords.inv_freq)},
-           {"cos_sin", given(keywords.cos_sin)},
-           {"cos", given(keywords.cos)},
-           {"sin", given(keywords.sin)}}};
-}
-
-bool has_tangent(const Argument& argument) {
-  return argument.tensor != nullptr && argument.tensor->defined() &&
-         argument.tensor->_fw_grad(/*level=*/0).defined();
-}
-
-bool requires_grad(const Argument& argument) {
-  return argument.tensor != nullptr && argument.tensor->defined() &&
-         argument.tensor->requires_grad();
-}
 
 // The node for those of the rotated tensors that require grad, or nullptr where none does.
 NodePointer record(const char* op, std::initializer_list<const at::Tensor*> rotated,
@@ -143,7 +130,7 @@ NodePointer record(const char* op, std::initializer_list<const at::Tensor*> rota
       edges.push_back(torch::autograd::impl::gradient_edge(*tensor));
     }
   }
-  for (const Argument& argument : angles_of(keywords)) {
+  for (const Argument& argument : angle_arguments(keywords)) {
     if (has_tangent(argument)) refuse_tangent(op);
     if (records && requires_grad(argument)) refuse_gradient(op, argument.name);
   }
@@ -153,34 +140,6 @@ NodePointer record(const char* op, std::initializer_list<const at::Tensor*> rota
   static_cast<RotateBackward&>(*node).save(pos, keywords);
   return node;
 }
-
-void bump_version(const at::Tensor& tensor) {
-  if (!tensor.is_inference()) torch::autograd::impl::bump_version(tensor);
-}
-
-template <class Signature>
-struct ApplyAutograd;
-
-template <class... Rest>
-struct ApplyAutograd<void(const at::Tensor&, const OptionalTensor&, const OptionalTensor&,
-                          Rest...)> {
-  static void kernel(c10::DispatchKeySet keys, const at::Tensor& q, const OptionalTensor& k,
-                     const OptionalTensor& pos, Rest... rest) {
-    check_not_recorded(q, k, Keywords{rest...});
-    bump_versions(keys, q, k, pos, rest...);
-  }
-
-  // Reached alone in inference mode, where autograd is left out.
-  static void bump_versions(c10::DispatchKeySet keys, const at::Tensor& q, const OptionalTensor& k,
-                            const OptionalTensor& pos, Rest... rest) {
-    {
-      const at::AutoDispatchBelowADInplaceOrView guard;
-      detail::apply_op().redispatch(keys & c10::after_ADInplaceOrView_keyset, q, k, pos, rest...);
-    }
-    bump_version(q);
-    if (given(k) != nullptr) bump_version(*k);
-  }
-};
 
 template <class Signature>
 struct RotateAutograd;
@@ -238,29 +197,10 @@ at::Tensor cos_sin_table(c10::DispatchKeySet keys, const at::Tensor& inv_freq, i
 
 }  // namespace
 
-void check_not_recorded(const at::Tensor& q, const OptionalTensor& k, const Keywords& keywords) {
-  constexpr auto kOp = "rope::apply";
-  const bool records = at::GradMode::is_enabled();
-  const auto check = [=](const Argument& argument) {
-    if (has_tangent(argument)) refuse_tangent(kOp);
-    TORCH_CHECK(!records || !requires_grad(argument), kOp, ": ", argument.name,
-                " must not require grad while grad mode is on; rope::rotate_qk returns "
-                "differentiable copies");
-  };
-  check({"q", &q});
-  check({"k", given(k)});
-  for (const Argument& argument : angles_of(keywords)) check(argument);
-}
-
 TORCH_LIBRARY_IMPL(rope, Autograd, m) {
-  m.impl("apply", &ApplyAutograd<detail::ApplySignature>::kernel);
   m.impl("rotate", &RotateAutograd<detail::RotateSignature>::kernel);
   m.impl("rotate_qk", &RotateQkAutograd<detail::RotateQkSignature>::kernel);
   m.impl("cos_sin_table", &cos_sin_table);
-}
-
-TORCH_LIBRARY_IMPL(rope, ADInplaceOrView, m) {
-  m.impl("apply", &ApplyAutograd<detail::ApplySignature>::bump_versions);
 }
 
 }  // namespace rope::glue

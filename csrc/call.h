@@ -35,14 +35,31 @@ inline const at::Tensor* given(const OptionalTensor& tensor) {
   return tensor.has_value() && tensor->defined() ? &*tensor : nullptr;
 }
 
+// What the arguments are called in the op's schema, and so in its errors.
+struct Names {
+  const char* q = "q";
+  const char* pos = "pos";
+  const char* inv_freq = "inv_freq";
+  const char* attention_factor = "attention_factor";
+};
+
+// What a re-rotation takes away: the positions and frequencies that k was rotated with.
+struct Origins {
+  const at::Tensor& pos;
+  const at::Tensor* inv_freq;  // nullptr: base
+};
+
 struct Call {
-  const char* op;      // as errors name it: "rope::apply"
-  const char* q_name;  // what the op's schema calls q: "q" or "x"
-  bool in_place;       // q and k are written
+  const char* op;  // as errors name it: "rope::apply"
+  bool in_place;   // q and k are written
   const at::Tensor& q;
   const at::Tensor* k;  // nullptr: not given, as for pos
   const at::Tensor* pos;
   const Keywords& keywords;
+  Names names = {};
+  const at::Tensor* packed =
+      nullptr;                       // what q and k are slices of, where the op's caller sees that
+  const Origins* origins = nullptr;  // of a re-rotation
 };
 
 // Where a layout keeps its dimensions; the components of a head are always the last one.

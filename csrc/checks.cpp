@@ -1,32 +1,13 @@
-// The order of the checks, and those of the rotated tensors and of positions.
+// The order of the checks, and those of the rotated tensors.
 #include "checks.h"
 
 #include <c10/util/Exception.h>
-
-#include "not_yet.h"
 
 namespace rope::glue {
 namespace {
 
 bool is_rotatable(at::ScalarType dtype) {
   return dtype == at::kHalf || dtype == at::kBFloat16 || dtype == at::kFloat;
-}
-
-Dims dims_of(const Call& call) {
-  const std::string_view layout = call.keywords.layout;
-  const bool is_bshd = layout == "bshd";
-  const bool is_thd = layout == "thd";
-  TORCH_CHECK(is_bshd || is_thd || layout == "bhsd" || layout == "sbhd", call.op,
-              ": layout must be \"bshd\", \"bhsd\", \"sbhd\" or \"thd\", got \"", layout, "\"");
-  const int64_t rank = call.q.dim();
-  if (rank == 3 && (is_bshd || is_thd)) return {-1, 0, 1};
-  TORCH_CHECK(!is_thd, call.op, ": ", call.q_name, " must be (T, H, D) in layout \"thd\", got ",
-              call.q.sym_sizes());
-  TORCH_CHECK(rank == 4, call.op, ": ", call.q_name, " must have 4 dimensions in layout \"", layout,
-              "\"", is_bshd ? ", or 3 as one sequence (T, H, D)" : "", ", got ",
-              call.q.sym_sizes());
-  if (is_bshd) return {0, 1, 2};
-  return layout == "bhsd" ? Dims{0, 2, 1} : Dims{1, 0, 2};
 }
 
 void check_rotated(const Call& call, const char* name, const at::Tensor& tensor) {
@@ -59,7 +40,7 @@ void check_matches(const Call& call, const at::Tensor& k, const Dims& dims) {
 void check_place(const Call& call, const char* name, const at::Tensor& tensor) {
   const at::Device device = call.q.device();
   TORCH_CHECK(tensor.device() == device, call.op, ": ", name, " is on ", tensor.device(), " and ",
-              call.q_name, " on ", device, "; move ", name, " to ", device, " first");
+              call.names.q, " on ", device, "; move ", name, " to ", device, " first");
 }
 
 void check_resolved(const char* op, const char* name, const at::Tensor& tensor) {
@@ -68,8 +49,44 @@ void check_resolved(const char* op, const char* name, const at::Tensor& tensor) 
               tensor.is_neg() ? ".resolve_neg()" : ".resolve_conj()");
 }
 
-Dims check_heads(const Call& call) {
-  TORCH_CHECK(call.q.defined(), call.op, ": ", call.q_name, " is undefined");
+Dims dims_of(const Call& call) {
+  TORCH_CHECK(call.q.defined(), call.op, ": ", call.names.q, " is undefined");
+  const std::string_view layout = call.keywords.layout;
+  const bool is_bshd = layout == "bshd";
+  const bool is_thd = layout == "thd";
+  TORCH_CHECK(is_bshd || is_thd || layout == "bhsd" || layout == "sbhd", call.op,
+              ": layout must be \"bshd\", \"bhsd\", \"sbhd\" or \"thd\", got \"", layout, "\"");
+  const int64_t rank = call.q.dim();
+  if (rank == 3 && (is_bshd || is_thd)) return {-1, 0, 1};
+  TORCH_CHECK(!is_thd, call.op, ": ", call.names.q, " must be (T, H, D) in layout \"thd\", got ",
+              call.q.sym_sizes());
+  TORCH_CHECK(rank == 4, call.op, ": ", call.names.q, " must have 4 dimensions in layout \"",
+              layout, "\"", is_bshd ? ", or 3 as one sequence (T, H, D)" : "", ", got ",
+              call.q.sym_sizes());
+  if (is_bshd) return {0, 1, 2};
+  return layout == "bhsd" ? Dims{0, 2, 1} : Dims{1, 0, 2};
+}
+
+void check_heads(const Call& call, const Dims& dims) {
+  check_rotated(call, call.names.q, call.q);
+  if (call.k == nullptr) return;
+  check_place(call, "k", *call.k);
+  check_matches(call, *call.k, dims);
+  check_rotated(call, "k", *call.k);
+}
+
+void check_packed(const Call& call, const Dims& dims, int64_t num_heads_q, int64_t num_heads_k) {
+  TORCH_CHECK(num_heads_q >= 0, call.op, ": num_heads_q must be at least 0, got ", num_heads_q);
+  TORCH_CHECK(num_heads_k >= 0, call.op, ": num_heads_k must be at least 0, got ", num_heads_k);
+  const c10::SymInt& heads = call.q.sym_sizes()[dims.head];
+  // Compared without their sum, which might overflow.
+  TORCH_CHECK(heads >= num_heads_q && heads - num_heads_q >= num_heads_k, call.op,
+              ": num_heads_q + num_heads_k must be at most the ", heads, " heads of qkv, got ",
+              num_heads_q, " and ", num_heads_k);
+}
+
+Geometry check(const Call& call) {
+  check_numbers(call);
   if (call.k != nullptr) {
     const at::ScalarType dtype = call.k->scalar_type();
     TORCH_CHECK(!at::isIntegralType(dtype, /*includeBool=*/false), call.op,
@@ -77,46 +94,8 @@ Dims check_heads(const Call& call) {
                 "; was it meant as pos=?");
   }
   const Dims dims = dims_of(call);
-  check_rotated(call, call.q_name, call.q);
-  if (call.k == nullptr) return dims;
-  check_place(call, "k", *call.k);
-  check_matches(call, *call.k, dims);
-  check_rotated(call, "k", *call.k);
-  return dims;
-}
-
-void check_positions(const Call& call, const Dims& dims) {
-  if (call.pos == nullptr) return;
-  const at::Tensor& pos = *call.pos;
-  const at::ScalarType dtype = pos.scalar_type();
-  const bool is_fraction = dtype == at::kBool || !at::isIntegralType(dtype, /*includeBool=*/true);
-  TORCH_CHECK(dtype == at::kInt || dtype == at::kLong, call.op,
-              ": pos must be int32 or int64, got ", name_of(dtype),
-              is_fraction ? "; count in a finer unit (torch_rope.fixed_point) or give cos and sin "
-                            "per token"
-                          : "");
-  check_place(call, "pos", pos);
-  const c10::SymInt& tokens = call.q.sym_sizes()[dims.token];
-  if (dims.batch < 0) {
-    TORCH_SYM_CHECK(pos.dim() == 1 ? pos.sym_sizes()[0].sym_eq(tokens) : c10::SymBool(false),
-                    call.op, ": pos must be (", tokens, ",) for one sequence, got ",
-                    pos.sym_sizes());
-    return;
-  }
-  const c10::SymInt& batches = call.q.sym_sizes()[dims.batch];
-  c10::SymBool fits(pos.dim() == 1 || pos.dim() == 2);
-  if (pos.dim() == 2)
-    fits = pos.sym_sizes()[0].sym_eq(1).sym_or(pos.sym_sizes()[0].sym_eq(batches));
-  if (pos.dim() >= 1) fits = fits.sym_and(pos.sym_sizes().back().sym_eq(tokens));
-  TORCH_SYM_CHECK(fits, call.op, ": pos must be (", tokens, ",), (1, ", tokens, ") or (", batches,
-                  ", ", tokens, "), got ", pos.sym_sizes());
-}
-
-Geometry check(const Call& call) {
-  refuse_not_yet(call);
-  check_numbers(call);
-  const Dims dims = check_heads(call);
-  c10::SymInt rotary_dim = check_angles(call);
+  check_heads(call, dims);
+  c10::SymInt rotary_dim = check_angles(call, dims);
   check_positions(call, dims);
   if (call.in_place) check_overlap(call);
   return {dims, std::move(rotary_dim)};

@@ -76,14 +76,20 @@ void check_between(const char* op, const Argument& written, const Place& place,
 
 void check_overlap(const Call& call) {
   const Keywords& keywords = call.keywords;
-  const Argument written[] = {{call.q_name, &call.q, true}, {"k", call.k, true}};
-  const Argument read[] = {{"pos", call.pos},
-                           {"inv_freq", given(keywords.inv_freq)},
-                           {"cos_sin", given(keywords.cos_sin)},
-                           {"cos", given(keywords.cos)},
-                           {"sin", given(keywords.sin)},
-                           {"offsets", given(keywords.offsets)},
-                           {"cu_seqlens", given(keywords.cu_seqlens)}};
+  // Slices of one packed tensor do not overlap each other unless it overlaps itself.
+  const bool is_packed = call.packed != nullptr;
+  const Argument written[] = {{call.names.q, is_packed ? call.packed : &call.q, true},
+                              {"k", is_packed ? nullptr : call.k, true}};
+  const Argument read[] = {
+      {call.names.pos, call.pos},
+      {"old_pos", call.origins == nullptr ? nullptr : &call.origins->pos},
+      {"old_inv_freq", call.origins == nullptr ? nullptr : call.origins->inv_freq},
+      {call.names.inv_freq, given(keywords.inv_freq)},
+      {"cos_sin", given(keywords.cos_sin)},
+      {"cos", given(keywords.cos)},
+      {"sin", given(keywords.sin)},
+      {"offsets", given(keywords.offsets)},
+      {"cu_seqlens", given(keywords.cu_seqlens)}};
   for (const Argument& argument : written) {
     Place place;
     if (argument.tensor == nullptr) continue;

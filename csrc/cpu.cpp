@@ -68,7 +68,7 @@ at::Tensor turns(const at::Tensor& inv_freq) {
   check_turns_arguments(inv_freq);
   const at::Tensor contiguous = inv_freq.contiguous();
   at::Tensor out = at::empty(inv_freq.sizes(), inv_freq.options().dtype(at::kLong));
-  make_turns("rope::turns", contiguous,
+  make_turns("rope::turns", "inv_freq", contiguous,
              reinterpret_cast<uint64_t*>(out.mutable_data_ptr<int64_t>()));
   return out;
 }

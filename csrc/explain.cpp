@@ -28,9 +28,13 @@ int64_t bytes_of(const Call& call, const Params& params) {
   const auto item_bytes = static_cast<int64_t>(call.q.itemsize());
   const int64_t heads = params.q.num_heads + params.k.num_heads;
   int64_t bytes = 2 * heads * params.rotary_dim * item_bytes;
-  if (call.pos != nullptr) bytes += static_cast<int64_t>(call.pos->itemsize());
-  const at::Tensor* cos_sin = given(call.keywords.cos_sin);
-  if (cos_sin != nullptr) bytes += params.rotary_dim * static_cast<int64_t>(cos_sin->itemsize());
+  for (int32_t a = 0; a < params.num_axes && call.pos != nullptr; ++a) {
+    bytes += static_cast<int64_t>(call.pos->itemsize());
+  }
+  if (params.table.cos != nullptr) {
+    const int64_t rows = params.table.stride.head == 0 ? 1 : heads;
+    bytes += rows * params.rotary_dim * (params.table.dtype == Dtype::kFloat32 ? 4 : 2);
+  }
   return bytes * params.num_batches * params.num_tokens;
 }
 
@@ -59,7 +63,7 @@ Explanation explain(const at::Tensor& q, const std::optional<at::Tensor>& k,
   explanation.backend = c10::DeviceTypeName(q.device().type(), /*lower_case=*/true);
   try {
     check_not_recorded(q, k, keywords);
-    explain_call({"rope::apply", "q", true, q, given(k), given(pos), keywords}, facts, explanation);
+    explain_call({"rope::apply", true, q, given(k), given(pos), keywords}, facts, explanation);
   } catch (const c10::Error& error) {
     explanation.error = error.what_without_backtrace();
   }

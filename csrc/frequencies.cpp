@@ -57,11 +57,11 @@ Shared find_or_make(const char* op, double base, int64_t num_pairs) {
 }
 
 template <class Scalar>
-void make_turns_of(const char* op, const at::Tensor& inv_freq, uint64_t* turns) {
+void make_turns_of(const char* op, const char* name, const at::Tensor& inv_freq, uint64_t* turns) {
   const Scalar* values = inv_freq.const_data_ptr<Scalar>();
   const int64_t count = inv_freq.numel();
   for (int64_t i = 0; i < count; ++i) {
-    TORCH_CHECK(std::isfinite(values[i]), op, ": inv_freq must be finite, got ", values[i],
+    TORCH_CHECK(std::isfinite(values[i]), op, ": ", name, " must be finite, got ", values[i],
                 " at index ", i);
     turns[i] = turns_from_frequency(values[i]);
   }
@@ -83,15 +83,15 @@ const uint64_t* turns_of_host(const char* op, const at::Tensor& inv_freq, Words&
     return reinterpret_cast<const uint64_t*>(inv_freq.const_data_ptr<int64_t>());
   }
   words.resize(static_cast<size_t>(inv_freq.numel()));
-  make_turns(op, inv_freq, words.data());
+  make_turns(op, "inv_freq", inv_freq, words.data());
   return words.data();
 }
 
-void make_turns(const char* op, const at::Tensor& inv_freq, uint64_t* turns) {
+void make_turns(const char* op, const char* name, const at::Tensor& inv_freq, uint64_t* turns) {
   if (inv_freq.scalar_type() == at::kFloat) {
-    make_turns_of<float>(op, inv_freq, turns);
+    make_turns_of<float>(op, name, inv_freq, turns);
   } else {
-    make_turns_of<double>(op, inv_freq, turns);
+    make_turns_of<double>(op, name, inv_freq, turns);
   }
 }
 

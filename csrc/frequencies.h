@@ -21,7 +21,7 @@ const uint64_t* turns_of_base(const char* op, double base, int64_t num_pairs);
 // words, which it fills. Throws c10::Error at the first frequency that is not finite.
 const uint64_t* turns_of_host(const char* op, const at::Tensor& inv_freq, Words& words);
 
-// The same for float32 and float64 alone, into numel() words.
-void make_turns(const char* op, const at::Tensor& inv_freq, uint64_t* turns);
+// The same for float32 and float64 alone, into numel() words. Errors name op and the argument.
+void make_turns(const char* op, const char* name, const at::Tensor& inv_freq, uint64_t* turns);
 
 }  // namespace rope::glue

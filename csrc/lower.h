@@ -19,6 +19,8 @@ struct Lowered {
 
   Params params;
   at::Tensor inv_freq;  // contiguous; undefined where none is given
+  at::Tensor cos;       // copies, where those given have strides of their own each
+  at::Tensor sin;
   Words words;
 };
 
@@ -27,6 +29,12 @@ struct Outputs {
   const at::Tensor& q;
   const at::Tensor* k;  // nullptr where the call has no k
 };
+
+// Parts of lower: positions are added to params' axes, angles are what is multiplied with them.
+void lower_positions(const Call& call, Params& params);
+void lower_angles(const Call& call, int64_t rotary_dim, Lowered& lowered);
+
+Dtype dtype_of(at::ScalarType dtype);
 
 // Fills lowered for real tensors. Frequencies in device memory that are not turns yet are left to
 // the caller: frequencies.turns is then nullptr, on_host false. Throws c10::Error where a frequency

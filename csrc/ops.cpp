@@ -35,4 +35,13 @@ std::tuple<at::Tensor, at::Tensor> rotate_qk(Run run, const Call& call) {
   return {std::move(q), std::move(k)};
 }
 
+void apply_qkv(Run run, const Call& call, int64_t num_heads_q, int64_t num_heads_k) {
+  const at::Tensor& qkv = call.q;
+  const Dims dims = dims_of(call);
+  check_packed(call, dims, num_heads_q, num_heads_k);
+  const at::Tensor q = qkv.narrow_symint(dims.head, 0, num_heads_q);
+  const at::Tensor k = qkv.narrow_symint(dims.head, num_heads_q, num_heads_k);
+  apply(run, {call.op, true, q, &k, call.pos, call.keywords, call.names, &qkv});
+}
+
 }  // namespace rope::glue

@@ -105,6 +105,16 @@ inline const c10::TypedOperatorHandle<RotateQkSignature>& rotate_qk_op() {
   return op;
 }
 
+inline const c10::TypedOperatorHandle<ApplyQkvSignature>& apply_qkv_op() {
+  static const auto op = find_op<ApplyQkvSignature>("rope::apply_qkv");
+  return op;
+}
+
+inline const c10::TypedOperatorHandle<RerotateSignature>& rerotate_op() {
+  static const auto op = find_op<RerotateSignature>("rope::rerotate");
+  return op;
+}
+
 // Calls op with its leading arguments and then every keyword.
 template <class Op, class... Leading>
 auto call(const Op& op, const Options& options, const Leading&... leading) {
@@ -146,17 +156,15 @@ inline std::tuple<at::Tensor, at::Tensor> rotate_qk(
 // Rotates the first num_heads_q + num_heads_k heads of a packed projection in place.
 inline void apply_qkv(const at::Tensor& qkv, const std::optional<at::Tensor>& pos,
                       int64_t num_heads_q, int64_t num_heads_k, const Options& options = {}) {
-  static const auto op = detail::find_op<detail::ApplyQkvSignature>("rope::apply_qkv");
-  detail::call(op, options, qkv, pos, num_heads_q, num_heads_k);
+  detail::call(detail::apply_qkv_op(), options, qkv, pos, num_heads_q, num_heads_k);
 }
 
 // Turns keys rotated for old_pos into keys rotated for new_pos, in place, in one rotation.
 inline void rerotate(const at::Tensor& k, const at::Tensor& old_pos, const at::Tensor& new_pos,
                      const RerotateOptions& options = {}) {
-  static const auto op = detail::find_op<detail::RerotateSignature>("rope::rerotate");
-  op.call(k, old_pos, new_pos, options.old_inv_freq, options.new_inv_freq, options.base,
-          options.scale, options.rotary_dim, options.rotary_offset, options.interleaved,
-          options.layout, options.skip_negative);
+  detail::rerotate_op().call(k, old_pos, new_pos, options.old_inv_freq, options.new_inv_freq,
+                             options.base, options.scale, options.rotary_dim, options.rotary_offset,
+                             options.interleaved, options.layout, options.skip_negative);
 }
 
 // The cached table, float32 (rows, 2n), of positions start … start + rows − 1, on inv_freq's
@@ -167,7 +175,9 @@ inline at::Tensor cos_sin_table(const at::Tensor& inv_freq, int64_t rows, int64_
   return op.call(inv_freq, rows, start, attention_factor);
 }
 
-// round(f / 2π · 2^64) as int64 for float32 or float64 radians per position, any shape.
+// round(f / 2π · 2^64) as int64 for float32 or float64 radians per position, any shape. What is NaN
+// or infinite is an error on the CPU; on a GPU, which alone sees it, it becomes INT64_MIN, and
+// every op there makes NaN of that word.
 inline at::Tensor turns(const at::Tensor& inv_freq) {
   static const auto op = detail::find_op<detail::TurnsSignature>("rope::turns");
   return op.call(inv_freq);

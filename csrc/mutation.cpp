@@ -1,0 +1,130 @@
+// The ops that write their arguments, as autograd sees them: what it would have to record is
+// refused, and version counters rise.
+#include <ATen/core/LegacyTypeDispatch.h>
+#include <torch/csrc/autograd/functions/utils.h>
+#include <torch/library.h>
+
+#include <rope/rope.h>
+
+#include "checks.h"
+#include "not_yet.h"
+#include "recorded.h"
+
+namespace rope::glue {
+namespace {
+
+void refuse_recorded(const char* op, const Argument& argument, const char* advice) {
+  if (has_tangent(argument)) refuse_tangent(op);
+  TORCH_CHECK(!at::GradMode::is_enabled() || !requires_grad(argument), op, ": ", argument.name,
+              " must not require grad while grad mode is on; ", advice);
+}
+
+void bump_version(const at::Tensor& tensor) {
+  if (!tensor.is_inference()) torch::autograd::impl::bump_version(tensor);
+}
+
+// What is particular to an op: its handle, what it refuses, what it writes.
+struct Apply {
+  static constexpr auto kOp = &detail::apply_op;
+
+  template <class... Rest>
+  static void check(const at::Tensor& q, const OptionalTensor& k, const OptionalTensor&,
+                    Rest... rest) {
+    check_not_recorded(q, k, Keywords{rest...});
+  }
+
+  template <class... Rest>
+  static void bump_versions(const at::Tensor& q, const OptionalTensor& k, const Rest&...) {
+    bump_version(q);
+    if (given(k) != nullptr) bump_version(*k);
+  }
+};
+
+struct ApplyQkv {
+  static constexpr auto kOp = &detail::apply_qkv_op;
+
+  template <class... Rest>
+  static void check(const at::Tensor& qkv, const OptionalTensor&, int64_t, int64_t, Rest... rest) {
+    constexpr auto kName = "rope::apply_qkv";
+    constexpr auto kAdvice = "rope::rotate_qk returns differentiable copies";
+    refuse_recorded(kName, {"qkv", &qkv}, kAdvice);
+    for (const Argument& argument : angle_arguments(Keywords{rest...})) {
+      refuse_recorded(kName, argument, kAdvice);
+    }
+  }
+
+  template <class... Rest>
+  static void bump_versions(const at::Tensor& qkv, const Rest&...) {
+    bump_version(qkv);
+  }
+};
+
+struct Rerotate {
+  static constexpr auto kOp = &detail::rerotate_op;
+
+  template <class... Rest>
+  static void check(const at::Tensor& k, const at::Tensor&, const at::Tensor&,
+                    const OptionalTensor& old_inv_freq, const OptionalTensor& new_inv_freq,
+                    const Rest&...) {
+    for (const Argument& argument :
+         {Argument{"k", &k}, Argument{"old_inv_freq", given(old_inv_freq)},
+          Argument{"new_inv_freq", given(new_inv_freq)}}) {
+      refuse_recorded("rope::rerotate", argument, "call it under torch.no_grad()");
+    }
+  }
+
+  template <class... Rest>
+  static void bump_versions(const at::Tensor& k, const Rest&...) {
+    bump_version(k);
+  }
+};
+
+template <class Op, class Signature>
+struct Mutation;
+
+template <class Op, class... Arguments>
+struct Mutation<Op, void(Arguments...)> {
+  static void under_autograd(c10::DispatchKeySet keys, Arguments... arguments) {
+    Op::check(arguments...);
+    below_autograd(keys, arguments...);
+  }
+
+  // Reached alone in inference mode, where autograd is left out.
+  static void below_autograd(c10::DispatchKeySet keys, Arguments... arguments) {
+    {
+      const at::AutoDispatchBelowADInplaceOrView guard;
+      Op::kOp().redispatch(keys & c10::after_ADInplaceOrView_keyset, arguments...);
+    }
+    Op::bump_versions(arguments...);
+  }
+};
+
+using ApplyMutation = Mutation<Apply, detail::ApplySignature>;
+using ApplyQkvMutation = Mutation<ApplyQkv, detail::ApplyQkvSignature>;
+using RerotateMutation = Mutation<Rerotate, detail::RerotateSignature>;
+
+}  // namespace
+
+void check_not_recorded(const at::Tensor& q, const OptionalTensor& k, const Keywords& keywords) {
+  constexpr auto kName = "rope::apply";
+  constexpr auto kAdvice = "rope::rotate_qk returns differentiable copies";
+  refuse_recorded(kName, {"q", &q}, kAdvice);
+  refuse_recorded(kName, {"k", given(k)}, kAdvice);
+  for (const Argument& argument : angle_arguments(keywords)) {
+    refuse_recorded(kName, argument, kAdvice);
+  }
+}
+
+TORCH_LIBRARY_IMPL(rope, Autograd, m) {
+  m.impl("apply", &ApplyMutation::under_autograd);
+  m.impl("apply_qkv", &ApplyQkvMutation::under_autograd);
+  m.impl("rerotate", &RerotateMutation::under_autograd);
+}
+
+TORCH_LIBRARY_IMPL(rope, ADInplaceOrView, m) {
+  m.impl("apply", &ApplyMutation::below_autograd);
+  m.impl("apply_qkv", &ApplyQkvMutation::below_autograd);
+  m.impl("rerotate", &RerotateMutation::below_autograd);
+}
+
+}  // namespace rope::glue
