@@ -85,6 +85,14 @@ void check_packed(const Call& call, const Dims& dims, int64_t num_heads_q, int64
               num_heads_q, " and ", num_heads_k);
 }
 
+const char* name_of_heads(const Call& call) {
+  return call.packed == nullptr ? call.names.q : "q";
+}
+
+bool is_empty_part(const Call& call, const Dims& dims, const at::Tensor& part) {
+  return call.packed != nullptr && part.sym_sizes()[dims.head] == 0;
+}
+
 Geometry check(const Call& call) {
   check_numbers(call);
   if (call.k != nullptr) {

@@ -52,6 +52,12 @@ void check_resolved(const char* op, const char* name, const at::Tensor& tensor);
 // How many position axes the frequencies have.
 int64_t num_axes_of(const at::Tensor* inv_freq);
 
+// What errors call the heads of call.q, which are not all of a packed tensor's.
+const char* name_of_heads(const Call& call);
+
+// Whether q or k is a part of a packed tensor that has no heads, with which none need agree.
+bool is_empty_part(const Call& call, const Dims& dims, const at::Tensor& part);
+
 // Whether the call's table has a row for each token, instead of one for each position.
 bool is_per_token(const Call& call);
 

@@ -34,11 +34,12 @@ void check_frequency_heads(const Call& call, const Dims& dims, const char* name,
                            const at::Tensor& inv_freq) {
   const c10::SymInt& heads = inv_freq.sym_sizes()[1];
   const auto agree = [&](const char* rotated_name, const at::Tensor& rotated) {
+    if (is_empty_part(call, dims, rotated)) return;
     TORCH_SYM_CHECK(rotated.sym_sizes()[dims.head].sym_eq(heads), call.op, ": ", name,
                     " must have as many heads as ", rotated_name, ", ",
                     rotated.sym_sizes()[dims.head], ", got ", inv_freq.sym_sizes());
   };
-  agree(call.names.q, call.q);
+  agree(name_of_heads(call), call.q);
   if (call.k != nullptr) agree("k", *call.k);
 }
 
@@ -111,6 +112,14 @@ void check_rotary_dim(const Call& call, const c10::SymInt& rotary_dim) {
   if (call.k != nullptr) check_fits(call, "k", *call.k, rotary_dim);
 }
 
+// Both sides of a re-rotation become one array, and moving one to the other would have to wait.
+void check_one_place(const Call& call, const at::Tensor* old, const at::Tensor* inv_freq) {
+  const auto is_on_host = [](const at::Tensor* side) { return side == nullptr || side->is_cpu(); };
+  TORCH_CHECK(is_on_host(old) == is_on_host(inv_freq), call.op,
+              ": old_inv_freq and new_inv_freq must both be on ", call.q.device(),
+              " or both on the CPU, where base is too, got one of them there");
+}
+
 void check_frequency_count(const Call& call, const char* name, const at::Tensor* inv_freq,
                            const c10::SymInt& rotary_dim) {
   if (inv_freq == nullptr) return;
@@ -158,6 +167,7 @@ c10::SymInt check_angles(const Call& call, const Dims& dims) {
   check_tables(call, dims);
   if (old != nullptr) check_frequencies(call, dims, "old_inv_freq", *old);
   if (inv_freq != nullptr) check_frequencies(call, dims, call.names.inv_freq, *inv_freq);
+  if (call.origins != nullptr) check_one_place(call, old, inv_freq);
   if (call.keywords.rotary_offset != 0) {
     check_offset(call, call.names.q, call.q);
     if (call.k != nullptr) check_offset(call, "k", *call.k);

@@ -71,7 +71,7 @@ void check_starts(const Call& call, const at::Tensor& cu_seqlens, int64_t num_to
 
 void check_cu_seqlens(const Call& call, const Dims& dims, const at::Tensor& cu_seqlens) {
   TORCH_CHECK(dims.batch < 0, call.op, ": cu_seqlens goes with layout \"thd\" alone, got \"",
-              call.keywords.layout, "\" and ", call.names.q, " of ", call.q.sym_sizes());
+              call.keywords.layout, "\" and a 4-dimensional ", call.names.q);
   check_integers(call, "cu_seqlens", cu_seqlens);
   TORCH_CHECK(cu_seqlens.dim() == 1, call.op, ": cu_seqlens must be (N + 1,), got ",
               cu_seqlens.sym_sizes());

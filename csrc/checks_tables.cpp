@@ -44,12 +44,13 @@ void check_cos_sin(const Call& call, const Dims& dims, const at::Tensor& cos_sin
 void check_head_extent(const Call& call, const Dims& dims, const at::Tensor& cos) {
   const c10::SymInt& heads = cos.sym_sizes()[2];
   const auto agree = [&](const char* name, const at::Tensor& rotated) {
+    if (is_empty_part(call, dims, rotated)) return;
     const c10::SymInt& own = rotated.sym_sizes()[dims.head];
     TORCH_SYM_CHECK(heads.sym_eq(1).sym_or(heads.sym_eq(own)), call.op,
                     ": cos and sin must have as many heads as ", name, ", ", own, ", or 1, got ",
                     cos.sym_sizes());
   };
-  agree(call.names.q, call.q);
+  agree(name_of_heads(call), call.q);
   if (call.k != nullptr) agree("k", *call.k);
 }
 

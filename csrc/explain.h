@@ -1,15 +1,15 @@
-// What a call would run, and what this build is: for module.cpp and tests.
+// What a call would run: for module.cpp and tests.
 #pragma once
 
 #include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
-#include <vector>
 
 #include <rope/rope.h>
 
 #include "../kernels/plan.h"
+#include "build_info.h"
 
 namespace rope::glue {
 
@@ -34,15 +34,5 @@ struct Explanation {
 Explanation explain(const at::Tensor& q, const std::optional<at::Tensor>& k,
                     const std::optional<at::Tensor>& pos, const Options& options,
                     const DeviceFacts& facts);
-
-struct BuildInfo {
-  std::string version;
-  std::string torch;                       // the version that the library was compiled against
-  std::optional<std::string> cuda;         // of the toolkit; nothing in a CPU build
-  std::vector<std::string> architectures;  // "sm_90"
-  std::optional<std::string> ptx;          // the newest, "compute_120"
-};
-
-BuildInfo build_info();
 
 }  // namespace rope::glue

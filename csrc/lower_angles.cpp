@@ -106,10 +106,6 @@ at::Tensor turns_of_difference(const Call& call, int64_t num_pairs) {
   at::Tensor old = with_all_dims(turns_of(call, "old_inv_freq", call.origins->inv_freq, num_pairs));
   at::Tensor now =
       with_all_dims(turns_of(call, call.names.inv_freq, given(call.keywords.inv_freq), num_pairs));
-  if (old.device() != now.device()) {
-    at::Tensor& on_host = old.is_cpu() ? old : now;
-    on_host = on_host.pin_memory().to(call.q.device(), /*non_blocking=*/true);
-  }
   const int64_t heads = std::max(old.sizes()[1], now.sizes()[1]);
   const auto for_all_heads = [&](const at::Tensor& turns) {
     return turns.expand({turns.sizes()[0], heads, num_pairs});

@@ -1,7 +1,7 @@
 """`make demo`: a transformers Llama reads this repository's README, with its own rotary function
 and with torch_rope's. Every number that is printed was measured in the same run.
 
-swap_rotary.py is the part to copy; _llama.py holds the model, _report.py prints.
+swap_rotary.py is the part to copy; _llama.py holds the model, _figure.py draws, _report.py prints.
 """
 
 import argparse
@@ -13,6 +13,7 @@ from pathlib import Path
 
 import torch
 import transformers
+from _figure import figure_path, show_figure
 from _llama import BASE, LLAMA3, Llama, Settings, float64_twin
 from _report import Report, seconds, take_turns
 from swap_rotary import rotation
@@ -20,7 +21,9 @@ from torch import Tensor
 
 import torch_rope
 
-README = Path(__file__).resolve().parents[1] / "README.md"
+ROOT = Path(__file__).resolve().parents[1]
+README = ROOT / "README.md"
+FIGURE = ROOT / "build" / "demo" / "scores.svg"
 TIMED = ("transformers", "new tensors", "in place")
 
 
@@ -244,7 +247,7 @@ def show_longer(llama: Llama, report: Report) -> None:
     )
 
 
-def run(settings: Settings, text: Path, report: Report) -> None:
+def run(settings: Settings, text: Path, figure: Path, report: Report) -> None:
     report.title("torch_rope in a transformers Llama")
     report.say(
         "A Llama with random weights reads a real text twice: with transformers' own rotary "
@@ -258,6 +261,7 @@ def run(settings: Settings, text: Path, report: Report) -> None:
     show_setting(llama, report, text)
     show_logits(llama, report, rope)
     show_errors(llama, report, rope)
+    show_figure(llama, report, rope, figure)
     show_times(llama, report, rope)
     show_what_ran(llama, report)
     show_longer(llama, report)
@@ -268,15 +272,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--text", type=Path, default=README, help="a file for the model to read")
     devices = ["cuda", "cpu"] if torch.cuda.is_available() else ["cpu"]
     parser.add_argument("--device", choices=devices, default=devices[0])
+    parser.add_argument(
+        "--figure", type=figure_path, default=FIGURE, help="the .svg or .png to write"
+    )
     chosen = parser.parse_args(arguments)
     if not chosen.text.is_file() or not chosen.text.stat().st_size:
         print(f"{chosen.text} has no text to read: name another file with --text", file=sys.stderr)
+        return 1
+    try:
+        chosen.figure.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        print(f"no figure can be written there: {error}", file=sys.stderr)
         return 1
     transformers.logging.set_verbosity_error()
     start = time.perf_counter()
     report = Report()
     with torch.inference_mode():
-        run(Settings(torch.device(chosen.device)), chosen.text, report)
+        run(Settings(torch.device(chosen.device)), chosen.text, chosen.figure, report)
     report.say(f"Done in {time.perf_counter() - start:.0f} s.")
     return 0
 

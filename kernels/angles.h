@@ -16,6 +16,26 @@ enum class Source : int32_t { kComputed = 0, kTable = 1 };
 
 inline namespace ROPE_TARGET {
 
+// Whether a token has angles of its own for each head; else all its heads share one set.
+ROPE_HOST_DEVICE bool angles_differ_by_head(const Params& params) {
+  return params.frequencies.stride_head != 0 ||
+         (params.table.cos != nullptr && params.table.stride.head != 0);
+}
+
+// The angle of a pair that has none: a NaN, with the bits that a GPU's own operations give it.
+ROPE_HOST_DEVICE CosSin no_angle() {
+  const float nan = bit_cast<float>(0x7fffffffu);
+  return {nan, nan};
+}
+
+// The angle of a phase, which may have come of kInvalidTurns.
+ROPE_HOST_DEVICE CosSin computed_angle(uint64_t phase, float attention_factor, bool is_invalid) {
+  const CosSin exact = cos_sin(phase);
+  const CosSin scaled = {multiply(exact.cos, attention_factor),
+                         multiply(exact.sin, attention_factor)};
+  return is_invalid ? no_angle() : scaled;
+}
+
 template <class Memory>
 ROPE_HOST_DEVICE float read_value(const Memory& memory, const void* data, Dtype dtype,
                                   int64_t index) {
@@ -60,10 +80,9 @@ ROPE_HOST_DEVICE void compute_angles(const Memory& memory, const Params& params,
                                      const Origin& origin, int64_t head, int32_t pair,
                                      CosSin* angles) {
   const Frequencies& frequencies = params.frequencies;
-  const float nan = bit_cast<float>(0x7fffffffu);
   if (frequencies.turns == nullptr) {
     ROPE_UNROLL
-    for (int j = 0; j < kPairs; ++j) angles[j] = {nan, nan};
+    for (int j = 0; j < kPairs; ++j) angles[j] = no_angle();
     return;
   }
   const uint64_t position = position_of(memory, params.axes[0], token, origin);
@@ -73,15 +92,18 @@ ROPE_HOST_DEVICE void compute_angles(const Memory& memory, const Params& params,
     uint64_t turns = memory.turns(frequencies, first + j);
     uint64_t phase = position * turns;
     bool invalid = turns == kInvalidTurns;
+    // Unrolled, the loop that calls of one axis never enter would be half of the code, and the
+    // 16-byte kernels would need 75 registers instead of 54 (make sass; sm_90, nvcc 13.0).
+#if defined(__CUDACC__)
+#pragma unroll 1
+#endif
     for (int32_t a = 1; a < params.num_axes; ++a) {
       turns = memory.turns(frequencies, a * frequencies.stride_axis + first + j);
       phase += position_of(memory, params.axes[a], token, origin) * turns;
       invalid |= turns == kInvalidTurns;
     }
-    const CosSin exact = cos_sin(phase);
-    const bool is_nan = frequencies.may_be_invalid && invalid;
-    angles[j].cos = is_nan ? nan : multiply(exact.cos, frequencies.attention_factor);
-    angles[j].sin = is_nan ? nan : multiply(exact.sin, frequencies.attention_factor);
+    angles[j] =
+        computed_angle(phase, frequencies.attention_factor, frequencies.may_be_invalid && invalid);
   }
 }
 

@@ -29,13 +29,8 @@ uint64_t address_bits(const void* address, const Strides& stride, const Params& 
   return bits;
 }
 
-bool has_per_head_angles(const Params& params) {
-  return params.frequencies.stride_head != 0 ||
-         (params.table.cos != nullptr && params.table.stride.head != 0);
-}
-
 int32_t heads_per_thread_of(const Params& params, const Plan& plan, const DeviceFacts& facts) {
-  if (plan.vector_bytes < 16 || has_per_head_angles(params)) return 1;
+  if (plan.vector_bytes < 16 || angles_differ_by_head(params)) return 1;
   const int64_t tokens = params.num_batches * params.num_tokens;
   if (tokens <= kDecodeTokens) return 1;
   const int64_t heads = params.q.num_heads + params.k.num_heads;

@@ -4,6 +4,7 @@
 #include <rope/kernels.h>
 
 #include "plan.h"
+#include "status.h"
 
 namespace rope {
 namespace {
@@ -145,8 +146,10 @@ const char* status_text(Status status) noexcept {
       return "a Dtype, Pairing or Integer has no meaning";
     case Status::kNoCudaBuild:
       return "this library was built without CUDA";
-    default:
+    case Status::kCudaError:
       return "the CUDA runtime reported an error";
+    default:
+      return status > Status::kCudaError ? cuda_error_text(status) : "an unknown status";
   }
 }
 

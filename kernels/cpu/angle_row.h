@@ -15,15 +15,18 @@ inline namespace ROPE_TARGET {
 inline void cos_sin_row(const uint64_t* phases, int32_t count, float factor, float* cos,
                         float* sin) {
   for (int32_t i = 0; i < count; ++i) {
-    const CosSin angle = cos_sin(phases[i]);
-    cos[i] = multiply(angle.cos, factor);
-    sin[i] = multiply(angle.sin, factor);
+    const CosSin angle = computed_angle(phases[i], factor, false);
+    cos[i] = angle.cos;
+    sin[i] = angle.sin;
   }
 }
 
 inline void set_nan(const uint64_t* turns, int32_t count, float* cos, float* sin) {
+  const CosSin none = no_angle();
   for (int32_t i = 0; i < count; ++i) {
-    if (turns[i] == kInvalidTurns) cos[i] = sin[i] = bit_cast<float>(0x7fffffffu);
+    if (turns[i] != kInvalidTurns) continue;
+    cos[i] = none.cos;
+    sin[i] = none.sin;
   }
 }
 
@@ -32,7 +35,11 @@ inline void compute_angle_row(const Params& params, const Token& token, const Or
   const Frequencies& frequencies = params.frequencies;
   const int32_t half = params.rotary_dim / 2;
   if (frequencies.turns == nullptr) {
-    for (int32_t i = 0; i < half; ++i) cos[i] = sin[i] = bit_cast<float>(0x7fffffffu);
+    const CosSin none = no_angle();
+    for (int32_t i = 0; i < half; ++i) {
+      cos[i] = none.cos;
+      sin[i] = none.sin;
+    }
     return;
   }
   const HostMemory memory;

@@ -61,8 +61,7 @@ void rotate_tokens(const Params& params, int64_t first, int64_t last) {
   AngleRow angles;
   pad(angles, params.rotary_dim / 2);
   const HostMemory memory;
-  const bool per_head = params.frequencies.stride_head != 0 ||
-                        (params.table.cos != nullptr && params.table.stride.head != 0);
+  const bool per_head = angles_differ_by_head(params);
   Token token = {first / params.num_tokens, first % params.num_tokens};
   for (int64_t i = first; i < last; ++i) {
     if (is_skipped(memory, params, token)) {

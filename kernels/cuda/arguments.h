@@ -14,6 +14,9 @@ struct Arguments {
   uint64_t turns[kMaxHostTurns];
 };
 
+// Of what a call of the runtime returned, which is all that is ever asked: cudaGetLastError would
+// also give, and take away, what another call left behind. What a failure of ours leaves there
+// needs no clearing, since the runtime is linked into this library and nobody else sees its state.
 inline Status status_of(cudaError_t error) {
   if (error == cudaSuccess) return Status::kSuccess;
   return static_cast<Status>(static_cast<int32_t>(Status::kCudaError) +

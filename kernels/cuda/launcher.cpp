@@ -1,4 +1,5 @@
-// From Params to an enqueued kernel: checks, plan, arguments, dispatch by data type.
+// From Params to an enqueued kernel: checks, plan, arguments, dispatch by data type; and what is to
+// be said where the CUDA runtime refuses.
 #include <cuda_runtime_api.h>
 
 #include <algorithm>
@@ -7,6 +8,7 @@
 #include <cstring>
 
 #include "../scalar.h"
+#include "../status.h"
 #include "arguments.h"
 
 namespace rope {
@@ -40,13 +42,22 @@ cudaError_t device_facts(DeviceFacts* facts) {
                    &facts->threads_per_multiprocessor);
 }
 
+constexpr int64_t kTooMany = kMaxHostTurns + 1;
+
+// How far a stride reaches over some items; kTooMany where that is before the first word, or so far
+// that the product might overflow.
+int64_t reach(int64_t count, int64_t stride) {
+  if (count <= 1 || stride == 0) return 0;
+  if (stride < 0 || stride >= kTooMany || count > kTooMany) return kTooMany;
+  return (count - 1) * stride;
+}
+
 // How many words the strides of the frequencies reach.
 int64_t host_turns_count(const Params& params) {
   const Frequencies& frequencies = params.frequencies;
   if (frequencies.turns == nullptr || !frequencies.on_host) return 0;
   const int64_t heads = std::max(params.q.num_heads, params.k.num_heads);
-  const int64_t last_head = frequencies.stride_head == 0 ? 0 : heads - 1;
-  return (params.num_axes - 1) * frequencies.stride_axis + last_head * frequencies.stride_head +
+  return reach(params.num_axes, frequencies.stride_axis) + reach(heads, frequencies.stride_head) +
          params.rotary_dim / 2;
 }
 
@@ -61,13 +72,74 @@ cudaError_t launch(const Arguments& arguments, cudaStream_t stream) {
   }
 }
 
+cudaError_t error_of(Status status) {
+  return static_cast<cudaError_t>(static_cast<int32_t>(status) -
+                                  static_cast<int32_t>(Status::kCudaError));
+}
+
 }  // namespace
+
+const char* cuda_error_name(Status status) noexcept {
+  return status > Status::kCudaError ? cudaGetErrorName(error_of(status)) : "";
+}
+
+const char* cuda_error_text(Status status) noexcept {
+  return cudaGetErrorString(error_of(status));
+}
+
+CudaCause cuda_cause(Status status) noexcept {
+  switch (error_of(status)) {
+    case cudaErrorIllegalAddress:
+    case cudaErrorLaunchTimeout:
+    case cudaErrorAssert:
+    case cudaErrorHardwareStackError:
+    case cudaErrorIllegalInstruction:
+    case cudaErrorMisalignedAddress:
+    case cudaErrorInvalidAddressSpace:
+    case cudaErrorInvalidPc:
+    case cudaErrorLaunchFailure:
+    case cudaErrorTensorMemoryLeak:
+    case cudaErrorECCUncorrectable:
+    case cudaErrorNvlinkUncorrectable:
+    case cudaErrorContained:
+    case cudaErrorExternalDevice:
+      return CudaCause::kEarlierWork;
+    case cudaErrorInvalidDeviceFunction:
+    case cudaErrorInvalidKernelImage:
+    case cudaErrorNoKernelImageForDevice:
+    case cudaErrorInvalidPtx:
+    case cudaErrorUnsupportedPtxVersion:
+    case cudaErrorJitCompilerNotFound:
+    case cudaErrorJitCompilationDisabled:
+      return CudaCause::kArchitecture;
+    case cudaErrorInsufficientDriver:
+    case cudaErrorSystemDriverMismatch:
+    case cudaErrorCompatNotSupportedOnDevice:
+      return CudaCause::kDriver;
+    default:
+      return CudaCause::kCall;
+  }
+}
+
+FoundCuda found_cuda() noexcept {
+  FoundCuda found;
+  if (cudaDriverGetVersion(&found.driver) != cudaSuccess) found.driver = 0;
+  int device = 0;
+  int major = 0;
+  int minor = 0;
+  if (cudaGetDevice(&device) == cudaSuccess &&
+      cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device) == cudaSuccess &&
+      cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, device) == cudaSuccess) {
+    found.architecture = 10 * major + minor;
+  }
+  return found;
+}
 
 Status launch_cuda(const Params& params, void* stream) noexcept {
   const Status status = validate(params);
   if (status != Status::kSuccess || is_empty(params)) return status;
   const int64_t words = host_turns_count(params);
-  if (words < 0 || words > kMaxHostTurns) return Status::kHostTurns;
+  if (words > kMaxHostTurns) return Status::kHostTurns;
 
   DeviceFacts facts;
   const cudaError_t error = device_facts(&facts);

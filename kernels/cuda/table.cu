@@ -1,6 +1,7 @@
 // Tables of cosines and sines, and frequencies that only the device can read.
 #include <cuda_runtime_api.h>
 
+#include "../angles.h"
 #include "../phase.h"
 #include "../plan.h"
 #include "arguments.h"
@@ -21,11 +22,10 @@ __global__ void __launch_bounds__(kThreads)
     float* out = params.out + row * (2 * static_cast<int64_t>(pairs));
     for (int32_t i = static_cast<int32_t>(threadIdx.x); i < pairs; i += blockDim.x) {
       const uint64_t turns = params.turns[i];
-      const CosSin angle = cos_sin(position * turns);
-      const bool invalid = params.may_be_invalid && turns == kInvalidTurns;
-      const float nan = bit_cast<float>(0x7fffffffu);
-      out[i] = invalid ? nan : multiply(angle.cos, params.attention_factor);
-      out[pairs + i] = invalid ? nan : multiply(angle.sin, params.attention_factor);
+      const CosSin angle = computed_angle(position * turns, params.attention_factor,
+                                          params.may_be_invalid && turns == kInvalidTurns);
+      out[i] = angle.cos;
+      out[pairs + i] = angle.sin;
     }
   }
 }

@@ -73,6 +73,7 @@ const Spoiler kSpoilers[] = {
     {"KOut", [](Params& p, int32_t bytes) { p.k.out = fake_address(0x20000u + bytes); }},
     {"QInHead", [](Params& p, int32_t bytes) { p.q.in_stride.head += elements(p, bytes); }},
     {"QOutHead", [](Params& p, int32_t bytes) { p.q.out_stride.head -= elements(p, bytes); }},
+    {"KInHead", [](Params& p, int32_t bytes) { p.k.in_stride.head += elements(p, bytes); }},
     {"KInToken", [](Params& p, int32_t bytes) { p.k.in_stride.token += elements(p, bytes); }},
     {"KOutToken", [](Params& p, int32_t bytes) { p.k.out_stride.token += elements(p, bytes); }},
     {"QInBatch", [](Params& p, int32_t bytes) { p.q.in_stride.batch += elements(p, bytes); }},

@@ -7,6 +7,8 @@ bits of the same call in plain ones.
 import os
 import subprocess
 import sys
+import warnings
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -155,6 +157,72 @@ def test_inputs_freed_at_once():
     assert all(same_bits(result, expected) for result in results)
 
 
+def run_alone(code, **environment):
+    """What a process of its own prints."""
+    package = str(Path(torch_rope.__file__).parents[1])
+    result = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": package, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert result.returncode == 0, result.stderr
+    return result.stdout.strip()
+
+
+@cuda
+def test_first_call_of_a_process_is_captured():
+    """Nothing is asked, loaded or allocated on a first call that a graph may not see. Memory that
+    the call needs comes from the graph's own pool."""
+    code = """
+import torch, torch_rope
+x = torch.arange(640.0).reshape(1, 5, 4, 32).cuda()
+inv_freq = torch.logspace(0, -4, 16, dtype=torch.float64)
+q, given, graph = x.clone(), inv_freq.cuda(), torch.cuda.CUDAGraph()
+with torch.cuda.graph(graph):
+    torch_rope.apply(q, inv_freq=given)
+assert torch.equal(q, x)
+graph.replay()
+print(torch.equal(q.cpu(), torch_rope.rotate(x.cpu(), inv_freq=inv_freq)))
+"""
+    assert run_alone(code) == "True"
+
+
+@cuda
+def test_error_of_earlier_work():
+    """A kernel of somebody else's fails; the op that is called next names itself and says so."""
+    code = """
+import os, torch, torch_rope
+q = torch.ones(1, 5, 4, 32, device="cuda")
+torch_rope.apply(q)
+torch.zeros(4, device="cuda")[torch.full((1,), 4, device="cuda")]
+try:
+    torch.cuda.synchronize()
+except RuntimeError:
+    pass
+try:
+    torch_rope.apply(q)
+except RuntimeError as error:
+    print(error, flush=True)
+os._exit(0)  # nothing on that GPU can be torn down
+"""
+    text = run_alone(code)
+    assert text.startswith("rope::apply: CUDA reports cudaError")
+    assert text.endswith("it comes from a kernel that ran earlier on this GPU, not from this call")
+
+
+@contextmanager
+def nothing_is_launched():
+    """A graph that sees what is done here has no nodes, of which torch warns."""
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        with torch.cuda.graph(torch.cuda.CUDAGraph()):
+            yield
+    assert any("CUDA Graph is empty" in str(warning.message) for warning in told)
+
+
 @cuda
 @pytest.mark.parametrize("extents", [(0, 4, 2, 8), (2, 0, 2, 8), (2, 4, 0, 8)], ids=["B", "S", "H"])
 @pytest.mark.parametrize("place", ["base", "host-f64", "device-f32"])
@@ -162,23 +230,32 @@ def test_empty(extents, place):
     inv_freq = {"base": {}, "host-f64": {"inv_freq": torch.ones(4, dtype=torch.float64)}}.get(
         place, {"inv_freq": torch.ones(4, device="cuda")}
     )
-    q = torch.empty(extents, device="cuda")
-    torch_rope.apply(q, torch.empty_like(q), **inv_freq)
-    assert torch_rope.rotate(q, **inv_freq).shape == q.shape
-    torch.cuda.synchronize()
+    q, k = torch.empty(extents, device="cuda"), torch.empty(extents, device="cuda")
+    with nothing_is_launched():
+        torch_rope.apply(q, k, **inv_freq)
+        assert torch_rope.rotate(q, **inv_freq).shape == q.shape
 
 
 @cuda
 def test_empty_table():
-    assert torch_rope.cos_sin_table(frequencies().cuda(), 0).shape == (0, ROTARY)
-    assert torch_rope.turns(torch.empty(0, device="cuda")).shape == (0,)
-    torch.cuda.synchronize()
+    inv_freq, nothing = frequencies().cuda(), torch.empty(0, device="cuda")
+    with nothing_is_launched():
+        assert torch_rope.cos_sin_table(inv_freq, 0).shape == (0, ROTARY)
+        assert torch_rope.turns(nothing).shape == (0,)
+
+
+# The keyword that hands frequencies on, as they are or as something made of them.
+KEPT = {
+    "as-they-are": lambda f: {"inv_freq": f},
+    "table": lambda f: {"cos_sin": torch_rope.cos_sin_table(f, TOKENS)},
+}
 
 
 @cuda
+@pytest.mark.parametrize("keep", KEPT.values(), ids=KEPT)
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")], ids=str)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
-def test_frequency_that_only_the_device_knows_to_be_bad(dtype, bad):
+def test_frequency_that_only_the_device_knows_to_be_bad(dtype, bad, keep):
     """Its pair becomes NaN in every token, the other pairs are what they would be."""
     good, broken = frequencies(dtype).cuda(), frequencies(dtype).cuda()
     broken[3] = bad
@@ -186,18 +263,25 @@ def test_frequency_that_only_the_device_knows_to_be_bad(dtype, bad):
     expected = torch_rope.rotate(q, inv_freq=good)
     pair = [3, 3 + ROTARY // 2]
     expected[..., pair] = 0.0
-    for keywords in (
-        {"inv_freq": broken},
-        {"cos_sin": torch_rope.cos_sin_table(broken, TOKENS)},
-    ):
-        rotated = torch_rope.rotate(q, **keywords)
-        assert rotated[..., pair].isnan().all()
-        rotated[..., pair] = 0.0
-        assert same_bits(rotated, expected)
+    rotated = torch_rope.rotate(q, **keep(broken))
+    assert rotated[..., pair].isnan().all()
+    rotated[..., pair] = 0.0
+    assert same_bits(rotated, expected)
 
 
-@pytest.mark.parametrize("gpus", ["hidden", "as-they-are"])
-def test_cpu_use_makes_no_context(gpus):
+@cuda
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")], ids=str)
+def test_turns_of_what_is_not_finite(bad):
+    """A word cannot be NaN: it is the one that no finite frequency becomes."""
+    words = torch_rope.turns(torch.tensor([bad, 1.0], dtype=torch.float64, device="cuda"))
+    assert words[0] == -(2**63)
+    assert words[1] == torch_rope.turns(torch.tensor([1.0], dtype=torch.float64))[0]
+
+
+@pytest.mark.parametrize(
+    "environment", [{"CUDA_VISIBLE_DEVICES": ""}, {}], ids=["hidden", "as-they-are"]
+)
+def test_cpu_use_makes_no_context(environment):
     """Without a driver everything on the CPU works; with one, none of it touches the GPU."""
     code = """
 import torch, torch_rope
@@ -208,15 +292,4 @@ torch_rope.RotaryEmbedding(torch_rope.schedules.default(dim=8, base=10000.0), ta
 assert torch_rope.explain(x)["backend"].startswith("cpu")
 print(torch.cuda.is_initialized())
 """
-    environment = {**os.environ, "PYTHONPATH": str(Path(torch_rope.__file__).parents[1])}
-    if gpus == "hidden":
-        environment["CUDA_VISIBLE_DEVICES"] = ""
-    result = subprocess.run(
-        [sys.executable, "-c", code],
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
-    assert result.stdout.strip() == "False", result.stderr
+    assert run_alone(code, **environment) == "False"

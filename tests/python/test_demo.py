@@ -8,6 +8,7 @@ the twin is the yardstick; ours may be twice that, wherever the text stands.
 """
 
 import importlib
+import importlib.util
 import io
 import re
 from contextlib import nullcontext
@@ -187,15 +188,17 @@ def test_take_turns_reports_the_fastest_tenth(examples, monkeypatch):
     assert report.take_turns(sides, 219.0, torch.device("cpu")) == {"slow": 1.5, "fast": 0.5}
 
 
-def test_demo_prints_every_table(examples, text, device):
+def test_demo_prints_every_table(examples, text, device, tmp_path):
     from rich.console import Console
 
     settings = examples._llama.Settings(torch.device(device), **SIZES)
     output = io.StringIO()
     with torch.inference_mode():
         report = examples._report.Report(Console(file=output, width=80))
-        examples.transformers_llama.run(settings, text, report)
+        figure = tmp_path / "scores.svg"
+        examples.transformers_llama.run(settings, text, figure, report)
     printed = output.getvalue()
+    assert figure.exists() == (importlib.util.find_spec("matplotlib") is not None)
     for title in (
         "What is compared",
         "Logits: largest difference",
@@ -220,3 +223,18 @@ def test_main_says_in_one_line_that_there_is_no_text(examples, tmp_path, capsys,
     assert capsys.readouterr().err == (
         f"{path} has no text to read: name another file with --text\n"
     )
+
+
+@pytest.mark.parametrize("name", ["scores.pdf", "scores", ".svg"])
+def test_figure_is_an_svg_or_a_png(examples, capsys, name):
+    with pytest.raises(SystemExit):
+        examples.transformers_llama.main(["--figure", name])
+    assert f"{name!r} ends in neither .svg nor .png" in capsys.readouterr().err
+
+
+def test_main_says_in_one_line_that_the_figure_has_no_place(examples, text, capsys):
+    path = text / "scores.svg"  # text is a file
+    assert examples.transformers_llama.main(["--text", str(text), "--figure", str(path)]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("no figure can be written there: ")
+    assert str(text) in line

@@ -18,32 +18,42 @@
 namespace rope {
 
 // The keywords of the ops, with the ops' names and defaults. n = rotary_dim / 2 pairs are rotated.
-// The angle of pair i at position p is p · f(i), f from the first of these that is given:
-// cos_sin (then inv_freq only serves positions without a row), inv_freq, base.
+// The angle of pair i at position p is p · f(i), from the first of these that is given: a table
+// (cos_sin, or cos and sin; inv_freq then only serves positions without a row), inv_freq, base.
 struct Options {
   // Radians per position, float32 or float64, taken as exact, or int64 turns (rope::turns):
-  // (n,) or (1, n). On the device of the rotated tensors, or on the CPU.
+  // (n,), (A, n) for A <= 4 position axes, whose angles add up, or (A, H, n) for each of the H
+  // heads of every rotated tensor. On the device of the rotated tensors, or on the CPU.
   std::optional<at::Tensor> inv_freq;
   // A cached table (rows, 2n) = [cos | sin], row p for position p: float32 or the type of the
   // rotated tensors; rows may be padded, the last stride is 1. A position without a row is computed
-  // from inv_freq; without inv_freq the rotated components become NaN.
+  // from inv_freq; without inv_freq the rotated components become NaN. Or a row for each token,
+  // (B, S, 2n) or (1, S, 2n); pos, offsets and cu_seqlens are then refused.
   std::optional<at::Tensor> cos_sin;
-  std::optional<at::Tensor> cos;  // the table as two tensors
+  // The same as two tensors of any strides: (rows, n), (B, S, n), (1, S, n), (B, S, H or 1, n).
+  // They are read as they are where their strides are equal, else copied first.
+  std::optional<at::Tensor> cos;
   std::optional<at::Tensor> sin;
   double base = 10000.0;          // f(i) = base^(-2i/rotary_dim); finite, > 0
   double attention_factor = 1.0;  // multiplies computed cosines and sines; finite, > 0 in float32
   // Even, 2 … 1024. 0: as wide as the table or inv_freq, else the head less rotary_offset.
   int64_t rotary_dim = 0;
-  int64_t rotary_offset = 0;  // where they start; negative counts from the end of the head
-  bool interleaved = false;   // pairs (2i, 2i + 1) instead of (i, i + n)
-  bool inverse = false;       // negative angles: the transpose, the backward pass
-  std::string layout = "bshd";
-  std::optional<at::Tensor> offsets;     // added to the positions of a sequence
-  std::optional<at::Tensor> cu_seqlens;  // where the sequences of a ragged batch start
-  bool skip_negative = false;            // tokens at negative positions stay as they are
+  int64_t rotary_offset = 0;    // where they start; negative counts from the end of the head
+  bool interleaved = false;     // pairs (2i, 2i + 1) instead of (i, i + n)
+  bool inverse = false;         // negative angles: the transpose, the backward pass
+  std::string layout = "bshd";  // or "bhsd", "sbhd", "thd"
+  // int32 or int64 (B,), added to the positions of a sequence on every axis; (N,) beside
+  // cu_seqlens, (1,) for "thd" without.
+  std::optional<at::Tensor> offsets;
+  // int32 or int64 (N + 1,), "thd" alone: where sequences start, 0 first, T last; positions restart
+  // there where pos is not given. Values are checked on the CPU alone.
+  std::optional<at::Tensor> cu_seqlens;
+  // Tokens whose value in pos, on the first axis and before offsets, is negative stay as they are.
+  bool skip_negative = false;
 };
 
 // The keywords of rerotate; a missing old_inv_freq means base, a missing new_inv_freq the old ones.
+// Both are on k's device or both on the CPU, where base is too.
 struct RerotateOptions {
   std::optional<at::Tensor> old_inv_freq;
   std::optional<at::Tensor> new_inv_freq;
@@ -126,11 +136,12 @@ auto call(const Op& op, const Options& options, const Leading&... leading) {
 
 }  // namespace detail
 
-// All functions take float16, bfloat16 or float32 tensors (B, S, H, D) with last stride 1 and any
-// other strides, or (T, H, D) for one sequence; q and k may differ in H, D and strides. pos is
-// int32 or int64, (S,), (1, S) or (B, S), (T,) for three dimensions; without it tokens are counted
-// 0, 1, 2, … in each sequence. They throw c10::Error "<op>: <rule>, got <value>" before anything is
-// written; c10::NotImplementedError where a keyword is not supported yet.
+// All functions take float16, bfloat16 or float32 tensors (B, S, H, D), or as layout says, with
+// last stride 1 and any other strides; three dimensions are (T, H, D). q and k may differ in H, D
+// and strides. pos is int32 or int64, (S,), (1, S) or (B, S) in every layout, (T,) for three
+// dimensions, behind (A, …) where inv_freq has A > 1 axes; without it tokens are counted 0, 1, 2, …
+// in each sequence. They throw c10::Error "<op>: <rule>, got <value>" before anything is written;
+// c10::NotImplementedError where a keyword is not supported yet.
 
 // Rotates q and k in place. They must not overlap each other, themselves or another argument, and
 // nothing may require grad while grad mode is on.
@@ -153,13 +164,15 @@ inline std::tuple<at::Tensor, at::Tensor> rotate_qk(
   return detail::call(detail::rotate_qk_op(), options, q, k, pos);
 }
 
-// Rotates the first num_heads_q + num_heads_k heads of a packed projection in place.
+// Rotates the first num_heads_q + num_heads_k heads of a packed projection (B, S, Hq + Hk + Hv, D)
+// in place; the others are neither read nor written.
 inline void apply_qkv(const at::Tensor& qkv, const std::optional<at::Tensor>& pos,
                       int64_t num_heads_q, int64_t num_heads_k, const Options& options = {}) {
   detail::call(detail::apply_qkv_op(), options, qkv, pos, num_heads_q, num_heads_k);
 }
 
-// Turns keys rotated for old_pos into keys rotated for new_pos, in place, in one rotation.
+// Turns keys rotated for old_pos into keys rotated for new_pos, in place, in one rotation by the
+// exact difference of the phases, with one rounding.
 inline void rerotate(const at::Tensor& k, const at::Tensor& old_pos, const at::Tensor& new_pos,
                      const RerotateOptions& options = {}) {
   detail::rerotate_op().call(k, old_pos, new_pos, options.old_inv_freq, options.new_inv_freq,
@@ -176,8 +189,8 @@ inline at::Tensor cos_sin_table(const at::Tensor& inv_freq, int64_t rows, int64_
 }
 
 // round(f / 2π · 2^64) as int64 for float32 or float64 radians per position, any shape. What is NaN
-// or infinite is an error on the CPU; on a GPU, which alone sees it, it becomes INT64_MIN, and
-// every op there makes NaN of that word.
+// or infinite is an error on the CPU; on a GPU, which alone sees it, it becomes INT64_MIN, half a
+// turn, which no finite frequency becomes. The ops themselves make NaN of such a frequency there.
 inline at::Tensor turns(const at::Tensor& inv_freq) {
   static const auto op = detail::find_op<detail::TurnsSignature>("rope::turns");
   return op.call(inv_freq);
