@@ -5,6 +5,7 @@
 
 from torch_rope import reference, schedules
 from torch_rope._library import cmake_prefix_path
+from torch_rope.coordinates import fixed_point
 from torch_rope.module import RotaryEmbedding
 from torch_rope.ops import (
     apply,
@@ -31,6 +32,7 @@ __all__ = [
     "cmake_prefix_path",
     "cos_sin_table",
     "explain",
+    "fixed_point",
     "reference",
     "rerotate",
     "rotate",
