@@ -16,10 +16,11 @@ class Missing(Exception):
 
 @dataclass(frozen=True)
 class Call:
-    """run: what is timed. result: q and k as the last run left them, (1, S, H, D) each."""
+    """run: what is timed. result: q and k as the last run left them, (1, S, H, D) each, of calls
+    that rotate."""
 
     run: Callable[[], object]
-    result: Callable[[], Pair]
+    result: Callable[[], Pair] | None = None
 
 
 def from_pair(function: Callable[[], tuple[Tensor, Tensor]]) -> Call:

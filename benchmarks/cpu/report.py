@@ -16,7 +16,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from benchmarks.cpu import machine
+from benchmarks.cpu import machine, tables
 from benchmarks.cpu.providers import APPLY, LIMIT
 
 RESULTS = machine.ROOT / "benchmarks" / "results"
@@ -63,6 +63,8 @@ def show(document: Document, console: Console) -> None:
     for title, cases in groups.items():
         console.print(Text(f" {title}", style="bold"))
         console.print(_table(cases, document["providers"]))
+    if "table" in document:
+        tables.show(document["table"], console)
     _say(console, HINT)
     for line in _missing(document):
         _say(console, line)

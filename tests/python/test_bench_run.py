@@ -14,7 +14,7 @@ import torch
 
 ROOT = Path(__file__).resolve().parents[2]
 MODULES = ("__main__", "call", "cases", "machine", "peers", "providers", "report")
-MODULES += ("runner",)
+MODULES += ("runner", "tables")
 TINY = {"tokens": 4, "heads_q": 2, "heads_k": 1, "head_dim": 16}
 
 
@@ -55,6 +55,7 @@ def document(bench, settings, quick):
     ]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(bench.machine, "cache_bytes", lambda: 1000)
+        patch.setattr(bench.tables, "ROWS", 1024)
         return bench.runner.run(cases, settings)
 
 
@@ -70,6 +71,7 @@ TOP = {
     "method": str,
     "providers": dict,
     "cases": list,
+    "table": dict,
 }
 DEVICE = {
     "cpu": str,
@@ -136,6 +138,23 @@ def test_document_ratios_are_those_of_its_times(document):
         for figures in case["providers"].values():
             assert figures["over_limit"] == pytest.approx(figures["ms"] / limit["ms"], rel=1e-12)
             assert 0 < figures["ms"] <= figures["median_ms"]
+
+
+def test_document_says_what_a_table_takes(document):
+    table = document["table"]
+    assert (table["rows"], table["rotary_dim"]) == (1024, 128)
+    ours = table["providers"]["cos_sin_table"]["ms"]
+    assert list(table["providers"]) == list(table["about"])
+    for figures in table["providers"].values():
+        assert figures["over_ours"] == pytest.approx(figures["ms"] / ours, rel=1e-12)
+
+
+def test_table_with_wrong_values_is_not_timed(bench, monkeypatch):
+    monkeypatch.setattr(bench.tables, "ROWS", 64)
+    wrong = torch.zeros(64, bench.tables.ROTARY_DIM)
+    monkeypatch.setattr(bench.tables.torch_rope, "cos_sin_table", lambda *_: wrong)
+    with pytest.raises(RuntimeError, match="disagree"):
+        bench.tables.measure(seconds=0.0)
 
 
 def test_document_counts_bytes_and_sets(document):
