@@ -44,10 +44,12 @@ void check_pos(const Call& call, const Dims& dims, const char* name, const at::T
                int64_t num_axes) {
   const at::ScalarType dtype = pos.scalar_type();
   const bool is_fraction = dtype == at::kBool || !at::isIntegralType(dtype, /*includeBool=*/true);
-  check_integers(call, name, pos,
-                 is_fraction ? "; count in a finer unit (torch_rope.fixed_point) or give cos and "
-                               "sin per token"
-                             : "");
+  // A re-rotation takes no tables.
+  const char* advice = call.origins == nullptr
+                           ? "; count in a finer unit (torch_rope.fixed_point) or give cos and sin "
+                             "per token"
+                           : "; count in a finer unit (torch_rope.fixed_point)";
+  check_integers(call, name, pos, is_fraction ? advice : "");
   TORCH_SYM_CHECK(fits(call, dims, pos, num_axes), call.op, ": ", name, " must be ",
                   expected(call, dims, num_axes), ", got ", pos.sym_sizes());
 }

@@ -19,6 +19,7 @@ Strides strides_of(const at::Tensor& tensor, const Dims& dims) {
 Heads heads_of(const Call& call, const Dims& dims, const at::Tensor& in, const at::Tensor& out) {
   const int64_t offset = first_component(call, in) * static_cast<int64_t>(in.itemsize());
   Heads heads;
+  if (in.numel() == 0) return heads;  // it may have no address to count from
   auto* address = static_cast<char*>(out.mutable_data_ptr());
   heads.out = address + offset;
   heads.out_stride = strides_of(out, dims);

@@ -1,4 +1,8 @@
-"""Calls of apply that are wrong in one thing, and the error that each of them gets."""
+"""Calls that are wrong in one thing, and the error that each of them gets.
+
+Here what calls look like, how cases are listed, and the cases of apply's q, k and numbers; those of
+its angles and positions and of the other ops are in the error_cases_*.py files.
+"""
 
 import torch
 from cases import random
@@ -9,6 +13,8 @@ B, S, H, D = 2, 3, 2, 8
 class Arguments:
     """A good call of apply, for a case to spoil."""
 
+    op = "rope::apply"
+
     def __init__(self, device, dtype=torch.float32):
         self.device = device
         self.q = random(B, S, H, D, dtype=dtype, device=device)
@@ -16,24 +22,39 @@ class Arguments:
         self.pos = torch.arange(S, device=device)
         self.keywords = {}
 
-    def apply(self):
+    def run(self):
         torch.ops.rope.apply(self.q, self.k, self.pos, **self.keywords)
 
-
-# Name -> (what spoils the call, the error's text after "rope::apply: ").
-CASES = {}
-
-
-def case(text):
-    def register(spoil):
-        CASES[spoil.__name__.removeprefix("_")] = (spoil, text)
-        return spoil
-
-    return register
+    def tensors(self):
+        """Returns every tensor of the call."""
+        given = [*vars(self).values(), *self.keywords.values()]
+        return [t for t in given if isinstance(t, torch.Tensor)]
 
 
-def keyword(name, text, **keywords):
-    CASES[name] = (lambda a: a.keywords.update(keywords), text)
+class Cases(dict):
+    """Name -> (what makes the good call, what spoils it, the error's text after the op's name)."""
+
+    def __init__(self, arguments):
+        super().__init__()
+        self._arguments = arguments
+
+    def add(self, name, text, spoil):
+        assert name not in self
+        self[name] = (self._arguments, spoil, text)
+
+    def case(self, text):
+        def register(spoil):
+            self.add(spoil.__name__.removeprefix("_"), text, spoil)
+            return spoil
+
+        return register
+
+    def keyword(self, name, text, **keywords):
+        self.add(name, text, lambda a: a.keywords.update(keywords))
+
+
+CASES = Cases(Arguments)
+case, keyword = CASES.case, CASES.keyword
 
 
 keyword("odd", "rotary_dim must be even, got 7", rotary_dim=7)
@@ -98,52 +119,6 @@ def _pos_as_k(a):
     a.k, a.pos = a.pos, None
 
 
-@case(
-    "pos must be int32 or int64, got float32; count in a finer unit (torch_rope.fixed_point) or"
-    " give cos and sin per token"
-)
-def _pos_float(a):
-    a.pos = a.pos.float()
-
-
-@case(
-    "pos must be int32 or int64, got bool; count in a finer unit (torch_rope.fixed_point) or give"
-    " cos and sin per token"
-)
-def _pos_bool(a):
-    a.pos = a.pos.bool()
-
-
-@case("pos must be int32 or int64, got int16")
-def _pos_int16(a):
-    a.pos = a.pos.short()
-
-
-@case("pos must be (3,), (1, 3) or (2, 3), got [2]")
-def _pos_short(a):
-    a.pos = a.pos[:2]
-
-
-@case("pos must be (3,), (1, 3) or (2, 3), got [3, 3]")
-def _pos_batch(a):
-    a.pos = a.pos.expand(3, 3)
-
-
-@case("pos must be (3,), (1, 3) or (2, 3), got [1, 2, 3]")
-def _pos_rank(a):
-    a.pos = a.pos.expand(1, 2, 3)
-
-
-@case("pos must be (3,), (1, 3) or (2, 3), got []")
-def _pos_scalar(a):
-    a.pos = a.pos[0]
-
-
-@case("pos must be (3,) for one sequence, got [1, 3]")
-def _pos_of_one_sequence(a):
-    a.q, a.k, a.pos = a.q[0], a.k[0], a.pos[None]
-
-
 @case("the last stride of q must be 1, got 2")
 def _q_stride(a):
     a.q = random(B, S, H, 2 * D, dtype=torch.float32, device=a.device)[..., ::2]
@@ -157,79 +132,6 @@ def _k_stride(a):
 @case("q must not be a negative or conjugate view; pass q.resolve_neg()")
 def _q_negative_view(a):
     a.q = torch._neg_view(a.q)
-
-
-@case("inv_freq must be float32, float64 or int64 (turns), got float16")
-def _inv_freq_half(a):
-    a.keywords["inv_freq"] = torch.ones(4, device=a.device, dtype=torch.float16)
-
-
-@case("inv_freq must be float32, float64 or int64 (turns), got bfloat16")
-def _inv_freq_bfloat16(a):
-    a.keywords["inv_freq"] = torch.ones(4, device=a.device, dtype=torch.bfloat16)
-
-
-@case("inv_freq must be float32, float64 or int64 (turns), got int32")
-def _inv_freq_int32(a):
-    a.keywords["inv_freq"] = torch.ones(4, device=a.device, dtype=torch.int32)
-
-
-@case("inv_freq must be float32, float64 or int64 (turns), got bool")
-def _inv_freq_bool(a):
-    a.keywords["inv_freq"] = torch.ones(4, device=a.device, dtype=torch.bool)
-
-
-@case("inv_freq must have rotary_dim / 2 = 3 values, got [4]")
-def _inv_freq_length(a):
-    a.keywords.update(inv_freq=torch.ones(4, device=a.device), rotary_dim=6)
-
-
-@case("rotary_dim must be at most q's head_dim of 8, got 10")
-def _inv_freq_wide(a):
-    a.keywords["inv_freq"] = torch.ones(5, device=a.device)
-
-
-@case("cos_sin must be float32, got float64")
-def _table_dtype(a):
-    a.keywords["cos_sin"] = torch.ones(4, 8, device=a.device, dtype=torch.float64)
-
-
-@case("cos_sin must be float32, got bfloat16")
-def _table_16_bit(a):
-    a.keywords["cos_sin"] = torch.ones(4, 8, device=a.device, dtype=torch.bfloat16)
-
-
-@case("cos_sin must be float32 or of the rotated tensors' data type, got float16")
-def _table_of_the_other_16_bit(a):
-    a.q, a.k = a.q.bfloat16(), a.k.bfloat16()
-    a.keywords["cos_sin"] = torch.ones(4, 8, device=a.device, dtype=torch.float16)
-
-
-@case("cos_sin must be (rows, rotary_dim), got [8]")
-def _table_rank(a):
-    a.keywords["cos_sin"] = torch.ones(8, device=a.device)
-
-
-@case("cos_sin must have rotary_dim = 8 columns, got [4, 6]")
-def _table_width(a):
-    a.keywords.update(cos_sin=torch.ones(4, 6, device=a.device), rotary_dim=8)
-
-
-@case("rotary_dim must be even, got 7")
-def _table_odd(a):
-    a.keywords["cos_sin"] = torch.ones(4, 7, device=a.device)
-
-
-@case("the last stride of cos_sin must be 1, got 4")
-def _table_stride(a):
-    a.keywords["cos_sin"] = torch.ones(8, 4, device=a.device).T
-
-
-@case("inv_freq must have rotary_dim / 2 = 4 values, got [3]")
-def _table_and_frequencies(a):
-    a.keywords.update(
-        cos_sin=torch.ones(4, 8, device=a.device), inv_freq=torch.ones(3, device=a.device)
-    )
 
 
 @case("rotary_dim must be given where q and k differ in head_dim, got 8 and 6")

@@ -47,19 +47,60 @@ def test_table(device):
         {"rotary_dim": 63},
         {"base": -1.0},
         {"layout": "hsbd"},
-        {"offsets": torch.zeros(2, dtype=torch.int64)},
-        {"offsets": 3},
+        {"offsets": torch.zeros(3, dtype=torch.int64)},
+        {"cos": torch.ones(5, 4)},
+        {"cu_seqlens": torch.tensor([0, 5])},
+        {"rotary_offset": -9},
         {"inv_freq": torch.tensor([float("nan"), 1.0, 1.0, 1.0])},
     ],
-    ids=["rotary_dim", "base", "layout", "offsets", "int-offsets", "nan"],
+    ids=["rotary_dim", "base", "layout", "offsets", "cos", "cu_seqlens", "rotary_offset", "nan"],
 )
 def test_error_is_the_text_that_apply_raises(device, keywords):
     q = random(2, 5, 4, 8, dtype=torch.float32, device=device)
+    keywords = {
+        name: value.to(device) if isinstance(value, torch.Tensor) and name != "inv_freq" else value
+        for name, value in keywords.items()
+    }
     with pytest.raises(RuntimeError) as raised:
         torch_rope.apply(q, **keywords)
     error = torch_rope.explain(q, **keywords)["error"]
     assert error.startswith("rope::apply: ")
     assert str(raised.value) == error
+
+
+CALLS = {
+    "offsets": {"offsets": [3, 4]},
+    "one-offset": {"offsets": 3},
+    "bhsd": {"layout": "bhsd"},
+    "sbhd": {"layout": "sbhd", "skip_negative": True},
+    "part": {"rotary_dim": 4, "rotary_offset": -6},
+    "heads": {"inv_freq": torch.ones(1, 4, 4)},
+}
+
+
+@pytest.mark.parametrize("keywords", CALLS.values(), ids=CALLS)
+def test_every_keyword_is_understood(device, keywords):
+    q = random(2, 2, 4, 8, dtype=torch.float32, device=device)
+    q = q.transpose(1, 2) if keywords.get("layout") == "bhsd" else q
+    keywords = {
+        name: torch.tensor(value, device=device) if isinstance(value, list) else value
+        for name, value in keywords.items()
+    }
+    before = q.clone()
+    said = torch_rope.explain(q, **keywords)
+    assert said["error"] is None
+    assert said["angles"] == "computed"
+    assert said["bytes"] >= 2 * q[..., : keywords.get("rotary_dim", 8)].numel() * q.element_size()
+    assert same_bits(q, before)
+
+
+@pytest.mark.parametrize("table", ["cos_sin", "cos-and-sin"])
+def test_rows_of_tokens_are_tables_too(device, table):
+    q = random(2, 5, 4, 8, dtype=torch.float32, device=device)
+    rows = torch.ones(2, 5, 8, device=device)
+    angles = dict(zip(("cos", "sin"), rows.chunk(2, -1), strict=True))
+    said = torch_rope.explain(q, **({"cos_sin": rows} if table == "cos_sin" else angles))
+    assert (said["angles"], said["error"]) == ("table", None)
 
 
 def test_overlap_is_seen(device):

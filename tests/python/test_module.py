@@ -81,13 +81,26 @@ def test_keywords_reach_the_operator():
 
 
 @pytest.mark.parametrize(
-    "keywords", [{"rotary_offset": 4}, {"layout": "bhsd"}], ids=["rotary_offset", "layout"]
+    "keywords",
+    [{"rotary_offset": 4}, {"rotary_offset": -8}, {"layout": "bhsd"}, {"layout": "sbhd"}],
+    ids=["offset", "offset-from-the-end", "bhsd", "sbhd"],
 )
-def test_unsupported_keywords_reach_the_operator_too(keywords):
-    with pytest.raises(
-        NotImplementedError, match=f"rope::rotate_qk: {next(iter(keywords))} is not"
-    ):
-        RotaryEmbedding(SCHEDULE, **keywords)(*tensors("cpu", width=12))
+def test_part_and_layout_reach_the_operator(rows, keywords):
+    x = random(2, 2, 2, 12, dtype=torch.float32, device="cpu")
+    module = RotaryEmbedding(SCHEDULE, table_rows=rows, **keywords)
+    expected = torch_rope.rotate(x, **keywords, **SCHEDULE.kwargs())
+    rotated = module(x, x)
+    module.apply(x)
+    assert all(same_bits(result, expected) for result in (*rotated, x))
+
+
+def test_several_axes_reach_the_operator(device):
+    schedule = SCHEDULE.on_axes([0, 1, 2, 0])
+    q, k = tensors(device)
+    pos = torch.stack((POS, POS + 3, -POS)).to(device)
+    expected = torch_rope.rotate_qk(q, k, pos, **schedule.kwargs())
+    result = RotaryEmbedding(schedule).to(device)(q, k, pos)
+    assert all(same_bits(a, b) for a, b in zip(result, expected, strict=True))
 
 
 def test_gradient(device, rows):
