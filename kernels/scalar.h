@@ -21,9 +21,9 @@ struct BFloat16 {
 template <class Scalar>
 constexpr Dtype kDtypeOf = Dtype::kFloat32;
 template <>
-constexpr Dtype kDtypeOf<Half> = Dtype::kFloat16;
+inline constexpr Dtype kDtypeOf<Half> = Dtype::kFloat16;
 template <>
-constexpr Dtype kDtypeOf<BFloat16> = Dtype::kBFloat16;
+inline constexpr Dtype kDtypeOf<BFloat16> = Dtype::kBFloat16;
 
 constexpr int32_t size_of(Dtype dtype) {
   return dtype == Dtype::kFloat32 ? 4 : 2;

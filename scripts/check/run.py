@@ -27,6 +27,7 @@ GATES = {
     "headers": "every header compiles alone",
     "oldest_torch": "csrc compiles against torch 2.11",
     "sass": "kernels: wide accesses, nothing spilled",
+    "rounding": "nothing fused, flushed or approximate",
 }
 
 

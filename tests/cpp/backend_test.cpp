@@ -4,6 +4,7 @@
 
 #include <rope/kernels.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -14,41 +15,18 @@
 
 #include <gtest/gtest.h>
 
+#include "backends.h"
 #include "call.h"
 
 namespace rope::test {
 namespace {
 
-// The one that the others are compared with, and the names of all that exist.
-#if defined(__aarch64__)
-constexpr const char* kBaseline = "neon";
-#else
-constexpr const char* kBaseline = "baseline";
-#endif
-constexpr const char* kNames[] = {"baseline", "x86-64-v3", "x86-64-v4", "neon"};
-
 // The others; where there is none, the baseline must still agree with itself.
 std::vector<std::string> backends_here() {
-  std::vector<std::string> names;
-  for (const std::string name : kNames) {
-    if (name != kBaseline && use_backend(name.c_str())) names.push_back(name);
-  }
-  use_backend(nullptr);
-  return names.empty() ? std::vector<std::string>{kBaseline} : names;
+  std::vector<std::string> names = all_backends_here();
+  if (names.size() > 1) names.erase(std::find(names.begin(), names.end(), kBaseline));
+  return names;
 }
-
-std::string identifier(std::string name) {
-  for (char& letter : name) letter = letter == '-' ? '_' : letter;
-  return name;
-}
-
-class WithBackend {
- public:
-  explicit WithBackend(const std::string& name) { EXPECT_TRUE(use_backend(name.c_str())); }
-  ~WithBackend() { use_backend(nullptr); }
-  WithBackend(const WithBackend&) = delete;
-  WithBackend& operator=(const WithBackend&) = delete;
-};
 
 Call rotated_on(const std::string& name, const Case& spec) {
   const WithBackend chosen(name);

@@ -14,26 +14,48 @@ int64_t heads_of_angles(const Case& spec) {
   return std::max(spec.q_heads, spec.k_heads);
 }
 
-uint8_t* add_cosines(Parts& parts, const char* name, Dtype dtype, int64_t count) {
-  const int64_t size = size_in_bytes(dtype);
-  uint8_t* const data = parts.add_block(name, count * size);
-  std::uniform_real_distribution<double> uniform(-1.0, 1.0);
-  for (int64_t i = 0; i < count; ++i) {
-    const uint32_t bits = encode(format_of(dtype), uniform(parts.random));
-    std::memcpy(data + i * size, &bits, static_cast<size_t>(size));
+void put(Parts& parts, const void* data, int64_t index, uint32_t bits) {
+  const int64_t size = size_in_bytes(parts.call.params.table.dtype);
+  auto* const bytes = static_cast<uint8_t*>(const_cast<void*>(data));
+  std::memcpy(bytes + index * size, &bits, static_cast<size_t>(size));
+}
+
+// All rows of the call's table, each with its heads.
+void fill_rows(Parts& parts) {
+  const Case& spec = parts.spec;
+  const Table& table = parts.call.params.table;
+  const Format format = format_of(table.dtype);
+  const int64_t batches = table.per_token ? spec.batches : 1;
+  const int64_t rows = table.per_token ? spec.tokens : table.num_rows;
+  const int64_t heads = table.stride.head == 0 ? 1 : heads_of_angles(spec);
+  Stream cos = parts.stream(Purpose::kCos);
+  Stream sin = parts.stream(Purpose::kSin);
+  const auto fill_row = [&](int64_t row) {
+    for (int64_t pair = 0; pair < spec.rotary_dim / 2; ++pair) {
+      put(parts, table.cos, row + pair * table.stride_pair, ordinary_cosine(format, cos()));
+      put(parts, table.sin, row + pair * table.stride_pair, ordinary_cosine(format, sin()));
+    }
+  };
+  for (int64_t batch = 0; batch < batches; ++batch) {
+    for (int64_t row = 0; row < rows; ++row) {
+      for (int64_t head = 0; head < heads; ++head) {
+        fill_row(batch * table.stride.batch + row * table.stride.token + head * table.stride.head);
+      }
+    }
   }
-  return data;
 }
 
 // Rows [cos | sin] with a gap between them.
 void add_joined_table(Parts& parts, Dtype dtype, int64_t rows, int64_t gap) {
   const int64_t half = parts.spec.rotary_dim / 2;
   const int64_t stride = 2 * half + gap;
+  const int64_t size = size_in_bytes(dtype);
   const int64_t count = rows == 0 ? 0 : rows * stride - gap;
-  const uint8_t* const cos = add_cosines(parts, "cos_sin", dtype, count);
+  const uint8_t* const cos = parts.add_block("cos_sin", count * size);
   // The sines of a table without rows have no address of their own.
-  const uint8_t* const sin = rows == 0 ? cos : cos + half * size_in_bytes(dtype);
+  const uint8_t* const sin = rows == 0 ? cos : cos + half * size;
   parts.call.params.table = {cos, sin, dtype, false, rows, {0, stride, 0}, 1};
+  fill_rows(parts);
 }
 
 // Two arrays of their own; num_rows 0 means a row for each token.
@@ -46,9 +68,10 @@ void add_split_table(Parts& parts, int64_t num_rows, const Strides& stride, int6
                                      (spec.tokens - 1) * stride.token + last_head * stride.head
                                : (num_rows - 1) * stride.token;
   const int64_t count = last_row + (spec.rotary_dim / 2 - 1) * stride_pair + 1;
-  const uint8_t* const cos = add_cosines(parts, "cos", Dtype::kFloat32, count);
-  const uint8_t* const sin = add_cosines(parts, "sin", Dtype::kFloat32, count);
+  const uint8_t* const cos = parts.add_block("cos", count * size_in_bytes(Dtype::kFloat32));
+  const uint8_t* const sin = parts.add_block("sin", count * size_in_bytes(Dtype::kFloat32));
   parts.call.params.table = {cos, sin, Dtype::kFloat32, per_token, num_rows, stride, stride_pair};
+  fill_rows(parts);
 }
 
 bool has_turns(Angles angles) {
@@ -66,9 +89,12 @@ void add_turns(Parts& parts) {
   const int64_t per_axis = half * (per_head ? heads_of_angles(spec) : 1);
   const int64_t count = parts.call.params.num_axes * per_axis;
   auto* const turns = reinterpret_cast<uint64_t*>(parts.add_block("turns", 8 * count));
+  Stream stream = parts.stream(Purpose::kTurns);
   for (int64_t i = 0; i < count; ++i) {
-    const uint64_t magnitude = parts.random() >> (parts.random() % 64);
-    turns[i] = parts.random() % 4 == 0 ? uint64_t{0} - magnitude : magnitude;
+    const uint64_t bits = stream();
+    const uint64_t choice = stream();
+    const uint64_t magnitude = bits >> (choice % 64);
+    turns[i] = choice >> 62 == 0 ? uint64_t{0} - magnitude : magnitude;
     if (spec.angles == Angles::kInvalidTurns && i % 3 == 1) turns[i] = kInvalidTurns;
   }
   Frequencies& frequencies = parts.call.params.frequencies;

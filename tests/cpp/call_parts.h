@@ -5,9 +5,9 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
-#include <random>
 
 #include "call.h"
+#include "stream.h"
 
 namespace rope::test {
 
@@ -28,16 +28,22 @@ inline bool is_ragged(const Case& spec) {
 
 struct Parts {
   const Case& spec;
-  std::mt19937_64 random;
+  Stream padding;
   Call call;
 
-  explicit Parts(const Case& one) : spec(one), random(one.seed * 1000003), call() {}
+  explicit Parts(const Case& one) : spec(one), padding(one.seed, Purpose::kPadding), call() {}
+
+  // Values are drawn in the order of the tokens, heads and components that they belong to, never in
+  // the order of memory: calls that differ in where things lie hold the same numbers (content_of).
+  Stream stream(Purpose purpose, uint64_t number = 0) const {
+    return Stream(spec.seed, purpose, number);
+  }
 
   // Random bytes: what nobody may touch shows if somebody did.
   uint8_t* add_block(const char* name, int64_t size, bool holds_data = false) {
     call.blocks.emplace_back(name, static_cast<size_t>(size), holds_data);
     uint8_t* const data = call.blocks.back().data();
-    for (int64_t i = 0; i < size; ++i) data[i] = static_cast<uint8_t>(random());
+    for (int64_t i = 0; i < size; ++i) data[i] = static_cast<uint8_t>(padding());
     return data;
   }
 };

@@ -1,6 +1,7 @@
 // Where tokens stand: positions on their axes, offsets, and the starts of sequences.
 #include <iterator>
 #include <limits>
+#include <vector>
 
 #include "call_parts.h"
 
@@ -22,29 +23,54 @@ IntegerArray add_integers(Parts& parts, const char* name, Integer type, int64_t 
   return {data, type, stride};
 }
 
-int64_t any_position(Parts& parts) {
+// Half of them where int32, the table or int64 ends.
+int64_t any_position(Stream& stream) {
   constexpr int64_t kMost = std::numeric_limits<int64_t>::max();
-  constexpr int64_t kExtremes[] = {
-      0, -1, kMost, -kMost - 1, -kMost, 1 << 20, int64_t{1} << 31, int64_t{1} << 40};
-  if (parts.random() % 2 == 0) return kExtremes[parts.random() % std::size(kExtremes)];
-  return static_cast<int64_t>(parts.random());
+  constexpr int64_t kExtremes[] = {0,
+                                   -1,
+                                   kMost,
+                                   -kMost,
+                                   -kMost - 1,
+                                   int64_t{1} << 20,
+                                   (int64_t{1} << 31) - 1,
+                                   int64_t{1} << 31,
+                                   -(int64_t{1} << 31),
+                                   int64_t{1} << 40,
+                                   int64_t{1} << 62,
+                                   -(int64_t{1} << 62)};
+  const uint64_t choice = stream();
+  const uint64_t bits = stream();
+  if (choice % 2 == 0) return kExtremes[(choice >> 1) % std::size(kExtremes)];
+  return static_cast<int64_t>(bits);
 }
 
-int64_t usual_position(Parts& parts, int64_t least) {
+int64_t usual_position(Stream& stream, int64_t least) {
   const auto range = static_cast<uint64_t>(kUsualPositions - least);
-  return least + static_cast<int64_t>(parts.random() % range);
+  return least + static_cast<int64_t>(stream() % range);
 }
 
 // Negative positions, where least allows them, skip their tokens. Gaps between the strides hold
 // positions too, for a read beside its place to find.
-void add_positions(Parts& parts, Axis& axis, Integer type, const Strides& stride, int64_t least) {
+void add_positions(Parts& parts, uint64_t axis, Integer type, const Strides& stride,
+                   int64_t least) {
   const Case& spec = parts.spec;
+  const auto draw = [&](Stream& stream) {
+    const bool any = spec.positions == Positions::kAnyInt64;
+    return any ? any_position(stream) : usual_position(stream, least);
+  };
   const int64_t last = (spec.batches - 1) * stride.batch + (spec.tokens - 1) * stride.token;
-  const bool any = spec.positions == Positions::kAnyInt64;
-  const IntegerArray array = add_integers(parts, "positions", type, last + 1, 1, [&](int64_t) {
-    return any ? any_position(parts) : usual_position(parts, least);
-  });
-  axis = {array.data, type, stride.batch, stride.token, least < 0};
+  std::vector<int64_t> values(static_cast<size_t>(last + 1));
+  Stream gaps = parts.stream(Purpose::kGaps, axis);
+  for (int64_t& value : values) value = draw(gaps);
+  Stream stream = parts.stream(Purpose::kAxis, axis);
+  for (int64_t batch = 0; batch < spec.batches; ++batch) {
+    for (int64_t token = 0; token < spec.tokens; ++token) {
+      values[static_cast<size_t>(batch * stride.batch + token * stride.token)] = draw(stream);
+    }
+  }
+  const auto value = [&](int64_t i) { return values[static_cast<size_t>(i)]; };
+  const IntegerArray array = add_integers(parts, "positions", type, last + 1, 1, value);
+  parts.call.params.axes[axis] = {array.data, type, stride.batch, stride.token, least < 0};
 }
 
 void add_ragged(Parts& parts) {
@@ -83,8 +109,8 @@ void add_axes(Parts& parts) {
   Params& params = parts.call.params;
   const int64_t tokens = parts.spec.tokens;
   const Strides dense = {tokens, 1, 0};
-  const auto add = [&](int axis, Integer type, const Strides& stride, int64_t least) {
-    add_positions(parts, params.axes[axis], type, stride, least);
+  const auto add = [&](uint64_t axis, Integer type, const Strides& stride, int64_t least) {
+    add_positions(parts, axis, type, stride, least);
   };
   switch (parts.spec.positions) {
     case Positions::kCounted:
@@ -99,11 +125,11 @@ void add_axes(Parts& parts) {
       return add(0, Integer::kInt64, dense, -32);
     case Positions::kThreeAxes:
       params.num_axes = 3;
-      for (int axis = 0; axis < 3; ++axis) add(axis, Integer::kInt64, dense, 0);
+      for (uint64_t axis = 0; axis < 3; ++axis) add(axis, Integer::kInt64, dense, 0);
       return;
     case Positions::kEightAxes:
       params.num_axes = 8;
-      for (int axis = 0; axis < 8; ++axis) {
+      for (uint64_t axis = 0; axis < 8; ++axis) {
         const Integer type = axis % 2 == 0 ? Integer::kInt32 : Integer::kInt64;
         add(axis, type, dense, axis % 4 == 1 ? -8 : 0);
       }

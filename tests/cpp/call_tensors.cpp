@@ -33,14 +33,16 @@ uint8_t* add_tensor(Parts& parts, const char* name, int64_t num_heads, const Str
   return parts.add_block(name, (spec.first + last) * size, true) + spec.first * size;
 }
 
-// Ordinary numbers; a case of any bits keeps the block's random ones.
-void fill_values(Parts& parts, const Heads& heads) {
-  if (parts.spec.any_bits) return;
-  std::normal_distribution<double> normal(0.0, 2.0);
+// Ordinary numbers, or any bits.
+void fill_values(const Parts& parts, const Heads& heads, Purpose purpose) {
+  const Format format = format_of(parts.spec.dtype);
   const int64_t size = size_in_bytes(parts.spec.dtype);
   auto* const in = static_cast<uint8_t*>(const_cast<void*>(heads.in));
+  Stream stream = parts.stream(purpose);
   for_each_element(parts.call.params, heads.num_heads, heads.in_stride, [&](int64_t index) {
-    const uint32_t bits = encode(format_of(parts.spec.dtype), normal(parts.random));
+    const uint64_t random = stream();
+    const uint32_t bits =
+        parts.spec.any_bits ? static_cast<uint32_t>(random) : ordinary_number(format, random);
     std::memcpy(in + index * size, &bits, static_cast<size_t>(size));
   });
 }
@@ -58,8 +60,8 @@ void add_inputs(Parts& parts) {
     if (spec.q_heads > 0) params.q.in = add_tensor(parts, "q", spec.q_heads, params.q.in_stride);
     if (spec.k_heads > 0) params.k.in = add_tensor(parts, "k", spec.k_heads, params.k.in_stride);
   }
-  fill_values(parts, params.q);
-  fill_values(parts, params.k);
+  fill_values(parts, params.q, Purpose::kQ);
+  fill_values(parts, params.k, Purpose::kK);
 }
 
 void add_output(Parts& parts, const char* name, Heads& heads) {

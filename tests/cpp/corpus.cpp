@@ -61,8 +61,20 @@ std::string name_of(const Case& spec) {
   return name;
 }
 
-std::string case_name(const testing::TestParamInfo<Case>& info) {
-  return name_of(info.param);
+Case content_of(const Case& spec) {
+  Case content = spec;
+  content.first = 0;
+  content.crowded = false;
+  content.layout = Layout::kContiguous;
+  content.in_place = true;
+  if (spec.angles == Angles::kPaddedTable || spec.angles == Angles::kStridedTable) {
+    content.angles = Angles::kTable;
+  }
+  if (spec.positions == Positions::kInt32 || spec.positions == Positions::kStrided) {
+    content.positions = Positions::kInt64;
+  }
+  if (spec.sequences == Sequences::kStridedOffsets) content.sequences = Sequences::kOffsets;
+  return content;
 }
 
 namespace {
@@ -201,6 +213,31 @@ std::vector<Case> layout_cases() {
   return cases;
 }
 
+std::vector<Case> content_cases() {
+  std::vector<Case> cases;
+  for (const int32_t rotary_dim : {2, 6, 20, 24, 32, 50, 64, 96, 128, 256}) {
+    for (const Dtype dtype : kDtypes) {
+      for (const Pairing pairing : kPairings) {
+        for (const Angles angles : {Angles::kComputed, Angles::kSixteenBitTable}) {
+          Case one;
+          one.dtype = dtype;
+          one.pairing = pairing;
+          one.rotary_dim = rotary_dim;
+          one.angles = angles;
+          const bool computed = angles == Angles::kComputed;
+          one.positions = computed ? Positions::kAnyInt64 : Positions::kSkipping;
+          one.tokens = 13;
+          one.seed = static_cast<uint64_t>(rotary_dim);
+          one.inverse = pairing == Pairing::kInterleaved;
+          one.attention_factor = one.inverse ? 1.2079441f : 1.0f;
+          cases.push_back(one);
+        }
+      }
+    }
+  }
+  return cases;
+}
+
 std::vector<Case> random_cases() {
   constexpr uint64_t kCount = 200;
   std::vector<Case> cases;
@@ -235,8 +272,8 @@ std::vector<Case> random_cases() {
 std::vector<Case> corpus() {
   std::vector<Case> all;
   std::set<std::string> names;
-  for (const auto& cases :
-       {kernel_cases(), angle_cases(), position_cases(), layout_cases(), random_cases()}) {
+  for (const auto& cases : {kernel_cases(), angle_cases(), position_cases(), layout_cases(),
+                            content_cases(), random_cases()}) {
     for (const Case& one : cases) {
       if (names.insert(name_of(one)).second) all.push_back(one);
     }

@@ -6,8 +6,6 @@
 #include <string>
 #include <vector>
 
-#include <gtest/gtest.h>
-
 #include <rope/params.h>
 
 namespace rope::test {
@@ -73,7 +71,19 @@ struct Case {
 
 // Says everything that is not as above; letters, digits and underscores.
 std::string name_of(const Case& spec);
-std::string case_name(const testing::TestParamInfo<Case>& info);
+
+// The same for GoogleTest, from a testing::TestParamInfo<Case>.
+struct CaseName {
+  template <class Info>
+  std::string operator()(const Info& info) const {
+    return name_of(info.param);
+  }
+};
+constexpr CaseName case_name;
+
+// The case that has the same numbers in the same tensors, contiguous and aligned, and so the same
+// results: where things lie, how wide integers are and how many heads a thread takes are left out.
+Case content_of(const Case& spec);
 
 // Every kernel that dispatch.h lists, each with a computed angle and with a table.
 std::vector<Case> kernel_cases();
@@ -83,6 +93,8 @@ std::vector<Case> angle_cases();
 std::vector<Case> position_cases();
 // Layouts, widths and extents, one of them beyond a grid's limit.
 std::vector<Case> layout_cases();
+// Widths of rotation that are common or odd, computed at any position and from a 16-bit table.
+std::vector<Case> content_cases();
 // Everything at random, seeded.
 std::vector<Case> random_cases();
 

@@ -1,0 +1,1 @@
+"""The compiler matrix: the same hashes from every compiler; see run.py."""
