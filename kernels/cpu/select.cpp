@@ -9,6 +9,7 @@
 #include "../phase.h"
 #include "../plan.h"
 #include "backend.h"
+#include "float_mode.h"
 
 namespace rope {
 
@@ -89,6 +90,7 @@ Status run_cpu(const Params& params, int64_t first, int64_t last) noexcept {
   const Status status = validate(params);
   if (status != Status::kSuccess || is_empty(params)) return status;
   if (first < 0 || last > params.num_batches * params.num_tokens) return Status::kExtent;
+  const IeeeFloatMode mode;
   if (first < last) backend().rotate(params, first, last);
   return Status::kSuccess;
 }
@@ -103,6 +105,7 @@ Status fill_table_cpu(const TableParams& params, int64_t first, int64_t last) no
   const Status status = validate(params);
   if (status != Status::kSuccess || params.num_rows == 0) return status;
   if (first < 0 || last > params.num_rows) return Status::kExtent;
+  const IeeeFloatMode mode;
   if (first < last) backend().fill_table(params, first, last);
   return Status::kSuccess;
 }

@@ -67,6 +67,11 @@ const Turns kTurns[] = {
     {"SmallestNormal", 0x1p-1022, 0x0000000000000000},
     {"TwoToTheMinus60", 0x1p-60, 0x0000000000000003},
     {"MinusTwoToTheMinus60", -0x1p-60, 0xfffffffffffffffd},
+    // The hardest to round of all: tests/python/half_way.py finds them.
+    {"NearestAboveHalfWay", 0x1.6ac5b262ca1ffp+786, 0x153f12feaf0f56db},
+    {"NearestBelowHalfWay", 0x1.b951f1572eba5p-40, 0x0000000000463cff},
+    {"Float32NearestAboveHalfWay", 0x1.f37c8ap+32, 0x8b35851af28fdd4b},
+    {"Float32NearestBelowHalfWay", 0x1.a9d0e8p+108, 0x091545077ec51924},
 };
 
 std::string turns_name(const testing::TestParamInfo<Turns>& info) {

@@ -39,13 +39,16 @@ def pair_norms(x, rotary_dim, interleaved):
     return torch.nn.functional.pad(norms, (0, x.shape[-1] - rotary_dim))
 
 
-def error_bound(x, exact, *, rotary_dim, interleaved=False, largest_position=0, factor=1.0):
+def error_bound(
+    x, exact, *, rotary_dim, interleaved=False, largest_position=0, factor=1.0, angle_error=0.0
+):
     """Returns the largest allowed |result - exact|, elementwise, for the input x of an operator.
 
-    largest_position: of |p|, summed over the axes.
+    largest_position: of |p|, summed over the axes. angle_error: what the oracle's angle may be off
+    by, in radians. Both are numbers, or float64 tensors that broadcast to x.
     """
     unit = 3.1 * FLOAT32_UNIT if factor == 1.0 else 5.1 * factor * FLOAT32_UNIT
-    phase = factor * largest_position * 2 * math.pi * 2.0**-65
+    phase = factor * (largest_position * 2 * math.pi * 2.0**-65 + angle_error)
     inner = (unit + phase + factor * ORACLE_UNIT) * pair_norms(x, rotary_dim, interleaved)
     step = ulp(exact.abs() + inner, x.dtype)
     smallest_subnormal = torch.finfo(x.dtype).tiny * torch.finfo(x.dtype).eps
@@ -53,16 +56,19 @@ def error_bound(x, exact, *, rotary_dim, interleaved=False, largest_position=0, 
 
 
 def assert_within(actual, exact, bound):
-    """Fails where |actual - exact| exceeds the bound, and names the worst element."""
+    """Fails where |actual - exact| exceeds the bound, and names the worst element.
+
+    Returns the ratios of error to bound, elementwise.
+    """
     assert actual.shape == exact.shape
-    if actual.numel() == 0:
-        return
     error = (actual.double() - exact).abs()
-    excess = torch.where(error <= bound, 0.0, torch.where(bound > 0, error / bound, math.inf))
-    excess = excess.nan_to_num(nan=math.inf)
-    worst = int(excess.argmax())
-    assert excess.max() == 0, (
+    ratio = torch.where(error == 0, 0.0, error / bound).nan_to_num(nan=math.inf)
+    if actual.numel() == 0:
+        return ratio
+    worst = int(ratio.argmax())
+    assert (error <= bound).all(), (
         f"element {worst} of {tuple(actual.shape)}: got {actual.flatten()[worst].item()!r}, exactly"
         f" {exact.flatten()[worst].item()!r}, error {error.flatten()[worst].item():.3g}, allowed"
         f" {bound.flatten()[worst].item():.3g}"
     )
+    return ratio
