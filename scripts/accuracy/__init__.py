@@ -1,0 +1,1 @@
+"""The measurements, tables and figures of docs/numerics.md; see run.py."""
