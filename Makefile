@@ -7,22 +7,26 @@ RUN := .venv/bin/python
 NO_PYTHON := No $(PYTHON) on the PATH: install Python 3.11 or newer, or name one, as in make test PYTHON=python3.11.
 SETUP := @command -v "$(PYTHON)" >/dev/null || { echo "$(NO_PYTHON)" >&2; exit 1; }; "$(PYTHON)" scripts/setup.py
 
-.PHONY: help setup demo bench test check wheel sass format clean
+.PHONY: help setup demo bench accuracy test check mutants same-bits wheel sass format clean
 .NOTPARALLEL:
 
 help:  ## this list
-	@sed -n 's/^\([a-z]*\): *## /  make \1\t/p' Makefile
+	@sed -n 's/^\([a-z-]*\): *## /  make \1\t/p' Makefile
 
 setup:  ## .venv, build, editable install
 	$(SETUP) setup
 
 demo:  ## a transformers Llama on these kernels, compared with itself
 	$(SETUP) demo
-	@$(RUN) examples/transformers_llama.py
+	@$(RUN) examples/transformers_llama.py $(ARGS)
 
 bench:  ## times on this CPU, beside other implementations; to keep them: make bench ARGS=--save
 	$(SETUP) bench
 	@$(RUN) -m benchmarks.cpu $(ARGS)
+
+accuracy:  ## errors beside other implementations, written into docs/numerics.md
+	$(SETUP) accuracy
+	@$(RUN) scripts/accuracy/run.py $(ARGS)
 
 test:  ## all tests: C++, C++ under the sanitizers, Python
 	$(SETUP) test
@@ -31,6 +35,14 @@ test:  ## all tests: C++, C++ under the sanitizers, Python
 check:  ## the gates: format, headers, layering, types, lint, oldest torch
 	$(SETUP) check
 	@$(RUN) scripts/check/run.py
+
+mutants:  ## seeded faults: do the tests notice? Some of them: make mutants ARGS="--only NAME …"
+	$(SETUP) mutants
+	@$(RUN) scripts/mutants/run.py $(ARGS)
+
+same-bits:  ## the same results from every compiler, NEON under emulation
+	$(SETUP) same-bits
+	@$(RUN) scripts/same_bits/run.py $(ARGS)
 
 sass:  ## what nvcc made of the kernels: access widths, registers, code size
 	$(SETUP) sass

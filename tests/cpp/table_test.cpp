@@ -1,6 +1,7 @@
 // fill_table_cpu: rows in their order, any start, invalid frequencies, nothing written beside them.
 #include <rope/kernels.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
@@ -83,6 +84,15 @@ TEST_P(TableFrom, WritesTheRowsItIsAskedFor) {
       EXPECT_EQ(cosine(row, pair) == -7.0f, row < 3 || row >= 5);
     }
   }
+}
+
+TEST_P(TableFrom, IsTheSameInSlices) {
+  ASSERT_EQ(fill_table_cpu(params, 0, kRows), Status::kSuccess);
+  const std::vector<float> whole = out;
+  std::fill(out.begin(), out.end(), -7.0f);
+  ASSERT_EQ(fill_table_cpu(params, 17, kRows), Status::kSuccess);
+  ASSERT_EQ(fill_table_cpu(params, 0, 17), Status::kSuccess);
+  EXPECT_EQ(out, whole);
 }
 
 INSTANTIATE_TEST_SUITE_P(

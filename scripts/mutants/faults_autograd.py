@@ -1,0 +1,86 @@
+"""Faults in gradients and version counters. For table.py."""
+
+from mutants.fault import Fault
+
+FAULTS = (
+    Fault(
+        "backward-not-inverted",
+        "csrc/autograd.cpp",
+        "options_.inverse = !keywords.inverse;",
+        "options_.inverse = keywords.inverse;",
+        "gradients are rotated forwards",
+        ("tests/python/test_gradients.py::test_rotate",),
+    ),
+    Fault(
+        "backward-without-factor",
+        "csrc/autograd.cpp",
+        "    options_.attention_factor = keywords.attention_factor;\n",
+        "",
+        "gradients lack the attention factor",
+        ("tests/python/test_gradients.py",),
+    ),
+    Fault(
+        "backward-without-base",
+        "csrc/autograd.cpp",
+        "    options_.base = keywords.base;\n",
+        "",
+        "gradients are rotated by the default base",
+        ("tests/python/test_gradient_keywords.py",),
+    ),
+    Fault(
+        "backward-without-layout",
+        "csrc/autograd.cpp",
+        "    options_.layout = keywords.layout;\n",
+        "",
+        "the gradient of another layout takes its heads for tokens",
+        ("tests/python/test_gradient_keywords.py",),
+    ),
+    Fault(
+        "backward-without-sequences",
+        "csrc/autograd.cpp",
+        "    cu_seqlens_ = saved(keywords.cu_seqlens);\n",
+        "",
+        "the gradient of a ragged batch takes it for one sequence",
+        ("tests/python/test_gradient_keywords.py",),
+    ),
+    Fault(
+        "backward-reads-an-expanded-gradient",
+        "csrc/autograd.cpp",
+        "resolved.sym_strides().back() == 1 ? resolved : resolved.contiguous()",
+        "resolved",
+        "the gradient of a sum is refused for its strides",
+        ("tests/python/test_gradients.py",),
+    ),
+    Fault(
+        "backward-of-k-forgotten",
+        "csrc/autograd.cpp",
+        "if (node && k.requires_grad()) torch::autograd::set_history(std::get<1>(out), node);",
+        "",
+        "k's result carries no gradient",
+        ("tests/python/test_gradients.py::test_rotate_qk",),
+    ),
+    Fault(
+        "version-counter-not-bumped",
+        "csrc/mutation.cpp",
+        "if (given(k) != nullptr) bump_version(*k);",
+        "if (given(k) != nullptr) bump_version(q);",
+        "autograd does not see that k changed",
+        ("tests/python/test_mutation.py::test_version_counters_rise_by_one",),
+    ),
+    Fault(
+        "version-counter-of-inference-tensor",
+        "csrc/mutation.cpp",
+        "if (!tensor.is_inference()) torch::autograd",
+        "torch::autograd",
+        "an inference tensor beside an ordinary one raises, after it was written",
+        ("tests/python/test_unusual_tensors.py",),
+    ),
+    Fault(
+        "grad-mode-unchecked-for-k",
+        "csrc/mutation.cpp",
+        'refuse_recorded(kName, {"k", given(k)}, kAdvice)',
+        'refuse_recorded(kName, {"k", given(k) == nullptr ? nullptr : &q}, kAdvice)',
+        "k loses its gradient in place, and nobody is told",
+        ("tests/python/test_mutation.py::test_grad_mode_refuses",),
+    ),
+)
