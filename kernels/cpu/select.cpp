@@ -29,8 +29,8 @@ struct Candidate {
 constexpr int kMostCandidates = 3;
 
 #if defined(__x86_64__)
-// __builtin_cpu_supports("f16c"), which clang 14 does not know. AVX2, asked for beside it, says that
-// the system keeps the registers.
+// __builtin_cpu_supports("f16c"), which clang 14 does not know. AVX2, asked for beside it, says
+// that the system keeps the registers.
 bool has_f16c() {
   unsigned eax = 0;
   unsigned ebx = 0;

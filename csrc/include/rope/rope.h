@@ -136,12 +136,12 @@ auto call(const Op& op, const Options& options, const Leading&... leading) {
 
 }  // namespace detail
 
-// All functions take float16, bfloat16 or float32 tensors (B, S, H, D), or as layout says, with last
-// stride 1 and any other strides; three dimensions are (T, H, D). q and k may differ in H, D and
-// strides. pos is int32 or int64, (S,), (1, S) or (B, S) in every layout, (T,) for three dimensions,
-// behind a dimension of A where inv_freq has A > 1 axes; without it tokens are counted 0, 1, 2, … in
-// each sequence. They throw c10::Error "<op>: <rule>, got <value>" before anything is written, and
-// c10::NotImplementedError for a gradient that is not supported yet.
+// All functions take float16, bfloat16 or float32 tensors (B, S, H, D), or as layout says, with
+// last stride 1 and any other strides; three dimensions are (T, H, D). q and k may differ in H, D
+// and strides. pos is int32 or int64, (S,), (1, S) or (B, S) in every layout, (T,) for three
+// dimensions, behind a dimension of A where inv_freq has A > 1 axes; without it tokens are counted
+// 0, 1, 2, … in each sequence. They throw c10::Error "<op>: <rule>, got <value>" before anything is
+// written, and c10::NotImplementedError for a gradient that is not supported yet.
 
 // Rotates q and k in place. They must not overlap each other, themselves or another argument, and
 // nothing may require grad while grad mode is on.
