@@ -14,6 +14,9 @@ from environment.report import ROOT, Failure, guarded, leave_out, step
 # UBSan by itself reports and goes on.
 FAIL_FAST = {"UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1"}
 
+# What tests print even though they pass, kept by ctest: figures that are held against a bound.
+MEASURED = r"^(?:largest error|worst ratio) .*$"
+
 # What was skipped is said too.
 CLOSING = r"^\d+% tests passed.*$|^Total Test time.*$|^\s+\d+ - .*\(Skipped\)$"
 
@@ -31,7 +34,8 @@ def run_ctest(preset: str, *options: str) -> None:
     if "No tests were found" in log:
         leave_out(f"the C++ tests of build/{preset}: it was configured without them.")
         return
-    for line in re.findall(CLOSING, log, re.MULTILINE):
+    kept = (folder / "Testing" / "Temporary" / "LastTest.log").read_text(encoding="utf-8")
+    for line in re.findall(MEASURED, kept, re.MULTILINE) + re.findall(CLOSING, log, re.MULTILINE):
         print(f"    {line.strip()}", flush=True)
 
 
