@@ -16,23 +16,7 @@ from accuracy.rotations import Curve
 
 # Vermilion, blue, purple and green of Okabe and Ito, whose colours colour-blind people tell apart.
 STOCK, OURS, MODEL, MIXED, GREY = "#d55e00", "#0072b2", "#aa4499", "#009e73", "#5b656d"
-LOOK = {
-    "axes.edgecolor": GREY,
-    "axes.spines.right": False,
-    "axes.spines.top": False,
-    "axes.titlelocation": "left",
-    "axes.titlesize": 10.5,
-    "font.sans-serif": ["DejaVu Sans", "Verdana"],  # equally wide
-    "font.size": 9.5,
-    "lines.linewidth": 1.6,
-    "lines.markersize": 4.5,
-    "svg.fonttype": "none",  # words stay words: a small file that can be searched
-    "svg.hashsalt": "torch_rope",  # names in the file do not change from run to run
-    "xtick.color": GREY,
-    "xtick.labelcolor": "black",
-    "ytick.color": GREY,
-    "ytick.labelcolor": "black",
-}
+LOOK = Path(__file__).parents[2] / "docs" / "figures" / "look.mplstyle"
 WIDTH = 8.6
 
 # How sides are drawn, by name: colour, line style.
