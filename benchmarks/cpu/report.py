@@ -16,7 +16,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from benchmarks.cpu import machine, tables
+from benchmarks.cpu import host, machine, tables
 from benchmarks.cpu.providers import APPLY, LIMIT
 
 RESULTS = machine.ROOT / "benchmarks" / "results"
@@ -65,6 +65,8 @@ def show(document: Document, console: Console) -> None:
         console.print(_table(cases, document["providers"]))
     if "table" in document:
         tables.show(document["table"], console)
+    if "host" in document:
+        host.show(document["host"], console)
     _say(console, HINT)
     for line in _missing(document):
         _say(console, line)

@@ -15,14 +15,15 @@ from typing import Any
 import torch
 
 import torch_rope
-from benchmarks.cpu import machine, tables
+from benchmarks.cpu import host, machine, tables
 from benchmarks.cpu.cases import DTYPES, Case, Workload
 from benchmarks.cpu.clock import fastest_tenth, take_turns
 from benchmarks.cpu.providers import APPLY, LIMIT, PROVIDERS, Kind, prepare_all, providers_for
 
-FORMAT = 2
-# Of the seconds of timing: about thirty rounds of its slowest way.
-TABLE_SHARE = 0.08
+FORMAT = 3
+# Of the seconds of timing: about twenty rounds of its slowest way, twice; and some thousand calls.
+TABLE_SHARE = 0.12
+HOST_SHARE = 0.04
 METHOD = (
     "Wall clock of a call from Python. All providers of a case take turns, in a new order each "
     "round; a turn starts with a call that is not timed. ms is the mean of the fastest tenth of "
@@ -58,6 +59,9 @@ def run(
         say("the cached table")
         table = tables.measure(settings.seconds * TABLE_SHARE)
         vector_bytes = _vector_bytes()
+    with _threads(1), torch.inference_mode():
+        say("the cost of a call")
+        call = host.measure(settings.seconds * HOST_SHARE)
     return {
         "format": FORMAT,
         "benchmark": "cpu",
@@ -78,6 +82,7 @@ def run(
         },
         "cases": results,
         "table": table,
+        "host": call,
     }
 
 

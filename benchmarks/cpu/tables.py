@@ -1,11 +1,16 @@
 """The cached table: how long making one takes, beside plain torch and beside filling its memory.
 
-For runner.py and report.py. All take turns in one run, as the cases do, and all allocate.
+For runner.py and report.py. All take turns in one run, as the cases do, and all allocate: first new
+memory from the system, whose every page is then touched for the first time, then memory that the
+process has had before.
 """
 
 from __future__ import annotations
 
+import ctypes
 import statistics
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -24,6 +29,26 @@ ABOUT = {
     "torch float64": "outer product, cos, sin and cast to float32, in plain torch",
     "fill": "torch.empty(rows, rotary_dim).fill_(1)",
 }
+# mallopt's parameters (malloc.h) and their defaults.
+M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
+TRIM_THRESHOLD, MMAP_MAX = 128 * 1024, 65536
+
+
+@contextmanager
+def freed_memory_kept() -> Iterator[bool]:
+    """glibc hands nothing back to the system meanwhile; False where there is no glibc."""
+    libc = ctypes.CDLL(None)
+    if not hasattr(libc, "mallopt"):
+        yield False
+        return
+    libc.mallopt(M_MMAP_MAX, 0)
+    libc.mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
+    try:
+        yield True
+    finally:
+        libc.mallopt(M_MMAP_MAX, MMAP_MAX)
+        libc.mallopt(M_TRIM_THRESHOLD, TRIM_THRESHOLD)
+        libc.malloc_trim(0)
 
 
 def measure(seconds: float) -> dict[str, Any]:
@@ -36,16 +61,25 @@ def measure(seconds: float) -> dict[str, Any]:
         return torch.cat((angles.cos(), angles.sin()), dim=-1).float()
 
     calls = {
-        OURS: lambda: torch_rope.cos_sin_table(turns, ROWS),
-        "torch float64": plain,
-        "fill": lambda: torch.empty(ROWS, ROTARY_DIM).fill_(1),
+        OURS: Call(lambda: torch_rope.cos_sin_table(turns, ROWS)),
+        "torch float64": Call(plain),
+        "fill": Call(lambda: torch.empty(ROWS, ROTARY_DIM).fill_(1)),
     }
     # Both are within a float32's rounding; the float64 angle itself is off by rows * 2^-53.
-    if (calls[OURS]() - plain()).abs().max() > 2.0**-23:
+    if (torch_rope.cos_sin_table(turns, ROWS) - plain()).abs().max() > 2.0**-23:
         raise RuntimeError("cos_sin_table and plain torch disagree")
-    times = take_turns({name: [Call(run)] for name, run in calls.items()}, seconds)
+    document = {"rows": ROWS, "rotary_dim": ROTARY_DIM, "about": ABOUT}
+    document["providers"] = _figures(calls, seconds / 2)
+    with freed_memory_kept() as is_kept:
+        if is_kept:
+            document["in_used_memory"] = _figures(calls, seconds / 2)
+    return document
+
+
+def _figures(calls: dict[str, Call], seconds: float) -> dict[str, Any]:
+    times = take_turns({name: [call] for name, call in calls.items()}, seconds)
     best = {name: fastest_tenth(samples) for name, samples in times.items()}
-    figures = {
+    return {
         name: {
             "ms": 1e3 * best[name],
             "median_ms": 1e3 * statistics.median(times[name]),
@@ -54,15 +88,18 @@ def measure(seconds: float) -> dict[str, Any]:
         }
         for name in calls
     }
-    return {"rows": ROWS, "rotary_dim": ROTARY_DIM, "about": ABOUT, "providers": figures}
 
 
 def show(measured: dict[str, Any], console: Console) -> None:
     title = f" A table of {measured['rows']} rows, rotary_dim {measured['rotary_dim']}"
     table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", title_style="bold")
-    for header in ("", "ms", f"÷ {OURS}", ""):
-        table.add_column(header, justify="right" if header else "left", no_wrap=bool(header))
-    for name, facts in measured["providers"].items():
-        ratio = f"{facts['over_ours']:.2f}"
-        table.add_row(name, f"{facts['ms']:.1f}", ratio, measured["about"][name])
+    kinds = {"new memory": "providers", "used memory": "in_used_memory"}
+    shown = {header: measured[key] for header, key in kinds.items() if key in measured}
+    table.add_column("ms, ÷ ours")
+    for header in shown:
+        table.add_column(header, justify="right", no_wrap=True)
+    table.add_column("")
+    for name, about in measured["about"].items():
+        figures = (f"{s[name]['ms']:.1f}, {s[name]['over_ours']:.2f}" for s in shown.values())
+        table.add_row(name, *figures, about)
     console.print(table)

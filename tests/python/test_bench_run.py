@@ -6,6 +6,7 @@ import importlib
 import io
 import json
 import re
+import resource
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -14,7 +15,7 @@ import torch
 
 ROOT = Path(__file__).resolve().parents[2]
 MODULES = ("__main__", "call", "cases", "machine", "peers", "providers", "report")
-MODULES += ("runner", "tables")
+MODULES += ("host", "runner", "tables")
 TINY = {"tokens": 4, "heads_q": 2, "heads_k": 1, "head_dim": 16}
 
 
@@ -72,6 +73,7 @@ TOP = {
     "providers": dict,
     "cases": list,
     "table": dict,
+    "host": dict,
 }
 DEVICE = {
     "cpu": str,
@@ -147,6 +149,29 @@ def test_document_says_what_a_table_takes(document):
     assert list(table["providers"]) == list(table["about"])
     for figures in table["providers"].values():
         assert figures["over_ours"] == pytest.approx(figures["ms"] / ours, rel=1e-12)
+    assert table["in_used_memory"].keys() == table["providers"].keys()
+
+
+def test_used_memory_is_not_faulted_in_again(bench):
+    def faults():
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+        torch.empty(64 * 2**20, dtype=torch.uint8).fill_(1)
+        return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+    with bench.tables.freed_memory_kept() as is_kept:
+        if not is_kept:
+            pytest.skip("no glibc")
+        # New memory would be 16,384 pages of 4 KiB every time; the heap may grow at first.
+        assert min(faults() for _ in range(5)) < 1000
+    assert faults() > 1000
+
+
+def test_document_says_what_a_call_costs(document):
+    host = document["host"]
+    limit = host["providers"]["add_"]["us"]
+    assert list(host["providers"]) == list(host["about"])
+    for figures in host["providers"].values():
+        assert figures["over_add"] == pytest.approx(figures["us"] / limit, rel=1e-12)
 
 
 def test_table_with_wrong_values_is_not_timed(bench, monkeypatch):
