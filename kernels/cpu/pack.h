@@ -1,5 +1,6 @@
 // Pack: a register of floats of the instruction set this file is compiled for, and the loads and
 // stores of two registers of each data type. Arithmetic on it is rotation.h's. For rows.h.
+//   kMostHeld                how many of cosines, and of sines, may stay in registers beside data
 //   load_one, store_one      kLanes adjacent elements
 //   load_some, store_some    the first 1 … kLanes of them; what lies behind is not touched
 //   load_two, store_two      2 · kLanes adjacent elements, in the order that kHalvesAreEvenOdd says

@@ -10,6 +10,7 @@ inline namespace ROPE_TARGET {
 
 struct Pack {
   static constexpr int kLanes = 16;
+  static constexpr int kMostHeld = 8;
   __m512 lanes;
 };
 
@@ -84,15 +85,19 @@ inline __mmask16 lanes_below(int32_t count) {
   return static_cast<__mmask16>((1u << count) - 1);
 }
 inline Pack load_some(const float* address, int32_t count) {
+  if (count == Pack::kLanes) return load_one(address);
   return {_mm512_maskz_loadu_ps(lanes_below(count), address)};
 }
 inline void store_some(float* address, const Pack& pack, int32_t count) {
+  if (count == Pack::kLanes) return store_one(address, pack);
   _mm512_mask_storeu_ps(address, lanes_below(count), pack.lanes);
 }
 inline Pack load_some(const Half* address, int32_t count) {
+  if (count == Pack::kLanes) return load_one(address);
   return {_mm512_cvtph_ps(_mm256_maskz_loadu_epi16(lanes_below(count), address))};
 }
 inline void store_some(Half* address, const Pack& pack, int32_t count) {
+  if (count == Pack::kLanes) return store_one(address, pack);
   _mm256_mask_storeu_epi16(address, lanes_below(count),
                            _mm512_cvtps_ph(pack.lanes, _MM_FROUND_TO_NEAREST_INT));
 }

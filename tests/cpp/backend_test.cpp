@@ -52,6 +52,38 @@ INSTANTIATE_TEST_SUITE_P(Corpus, Backend,
                                           testing::ValuesIn(corpus())),
                          backend_case_name);
 
+// What is left of a row behind its whole registers is of every size.
+class BackendWidth
+    : public testing::TestWithParam<std::tuple<std::string, Dtype, Pairing, bool, int32_t>> {};
+
+Case case_of_width(Dtype dtype, Pairing pairing, bool in_place, int32_t rotary_dim) {
+  Case spec;
+  spec.dtype = dtype;
+  spec.pairing = pairing;
+  spec.in_place = in_place;
+  spec.rotary_dim = rotary_dim;
+  return spec;
+}
+
+TEST_P(BackendWidth, RotatesAsTheBaseline) {
+  const auto& [name, dtype, pairing, in_place, rotary_dim] = GetParam();
+  const Case spec = case_of_width(dtype, pairing, in_place, rotary_dim);
+  EXPECT_EQ(first_difference(rotated_on(kBaseline, spec), rotated_on(name, spec)), "");
+}
+
+std::string width_name(const testing::TestParamInfo<BackendWidth::ParamType>& info) {
+  const auto& [name, dtype, pairing, in_place, rotary_dim] = info.param;
+  return identifier(name) + "_" + name_of(case_of_width(dtype, pairing, in_place, rotary_dim));
+}
+
+INSTANTIATE_TEST_SUITE_P(Even, BackendWidth,
+                         testing::Combine(testing::ValuesIn(backends_here()),
+                                          testing::Values(Dtype::kFloat32, Dtype::kFloat16,
+                                                          Dtype::kBFloat16),
+                                          testing::Values(Pairing::kSplit, Pairing::kInterleaved),
+                                          testing::Bool(), testing::Range(2, 292, 2)),
+                         width_name);
+
 class BackendTable : public testing::TestWithParam<std::tuple<std::string, int32_t>> {};
 
 std::vector<float> filled_on(const std::string& name, int32_t num_pairs, int64_t start) {
