@@ -1,12 +1,12 @@
 // torch_rope._C: what Python needs beside the ops. A binary of its own, so that the op library
 // works without Python.
-#include <ATen/ops/tensor.h>
 #include <pybind11/stl.h>
 #include <torch/csrc/utils/pybind.h>
 
 #include <string>
 
 #include "explain.h"
+#include "module_schedules.h"
 
 namespace py = pybind11;
 
@@ -51,10 +51,6 @@ py::dict build_info_to_python() {
   return dict;
 }
 
-at::Tensor tensor_of(const schedules::Schedule& schedule) {
-  return at::tensor(schedule.inv_freq, at::kDouble);
-}
-
 // The arguments of rope::apply, in the order of its schema.
 void define_explain(py::module_& m) {
   using Optional = std::optional<at::Tensor>;
@@ -79,35 +75,6 @@ void define_explain(py::module_& m) {
         py::arg("interleaved") = defaults.interleaved, py::arg("inverse") = defaults.inverse,
         py::arg("layout") = defaults.layout, py::arg("offsets") = py::none(),
         py::arg("cu_seqlens") = py::none(), py::arg("skip_negative") = defaults.skip_negative);
-}
-
-// std::invalid_argument becomes ValueError.
-void define_schedules(py::module_& m) {
-  m.def(
-      "schedules_default",
-      [](int64_t dim, double base) { return tensor_of(schedules::default_(dim, base)); },
-      py::arg("dim"), py::arg("base"));
-  m.def(
-      "schedules_linear",
-      [](int64_t dim, double base, double factor) {
-        return tensor_of(schedules::linear(dim, base, factor));
-      },
-      py::arg("dim"), py::arg("base"), py::arg("factor"));
-  m.def(
-      "schedules_ntk",
-      [](int64_t dim, double base, double alpha) {
-        return tensor_of(schedules::ntk(dim, base, alpha));
-      },
-      py::arg("dim"), py::arg("base"), py::arg("alpha"));
-  m.def(
-      "schedules_llama3",
-      [](int64_t dim, double base, double factor, double low_freq_factor, double high_freq_factor,
-         double original_max_position_embeddings) {
-        return tensor_of(schedules::llama3(dim, base, factor, low_freq_factor, high_freq_factor,
-                                           original_max_position_embeddings));
-      },
-      py::arg("dim"), py::arg("base"), py::arg("factor"), py::arg("low_freq_factor"),
-      py::arg("high_freq_factor"), py::arg("original_max_position_embeddings"));
 }
 
 }  // namespace

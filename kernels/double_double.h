@@ -119,6 +119,12 @@ inline Scaled scaled(DoubleDouble x) {
   return {{std::ldexp(x.high, -exponent), std::ldexp(x.low, -exponent)}, exponent};
 }
 
+// ln x of any positive number, within 2^-100 of itself or of 2^-100.
+inline DoubleDouble log(Scaled x) {
+  const Scaled near = scaled(x.mantissa);
+  return log(near.mantissa) + static_cast<double>(x.exponent + near.exponent) * kLog2;
+}
+
 inline Scaled operator*(Scaled x, Scaled y) {
   return {x.mantissa * y.mantissa, x.exponent + y.exponent};
 }

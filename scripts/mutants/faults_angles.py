@@ -183,7 +183,7 @@ FAULTS = (
     ),
     Fault(
         "schedule-ntk-exponent",
-        "kernels/schedules.cpp",
+        "kernels/schedules/scaled.cpp",
         "powers(alpha, dim / 2, dim - 2)",
         "powers(alpha, dim / 2, dim)",
         "NTK's alpha gets the exponent 1 instead of dim / (dim - 2)",
@@ -191,7 +191,7 @@ FAULTS = (
     ),
     Fault(
         "schedule-llama3-weights-swapped",
-        "kernels/schedules.cpp",
+        "kernels/schedules/extended.cpp",
         "(1.0 - t) + t * factor",
         "t + (1.0 - t) * factor",
         "Llama 3's ramp runs the wrong way",
@@ -199,7 +199,7 @@ FAULTS = (
     ),
     Fault(
         "schedule-one-rounding-more",
-        "kernels/schedules.cpp",
+        "kernels/schedules/parts.cpp",
         "{exp(sum / static_cast<double>(denominator)), static_cast<int>(whole)}",
         "{exp((sum / static_cast<double>(denominator)).high), static_cast<int>(whole)}",
         "the exponent of a frequency is rounded to float64 on the way",

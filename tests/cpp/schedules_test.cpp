@@ -210,7 +210,7 @@ const Refusal kRefusals[] = {
     {"negative_alpha", [] { return ntk(64, 1e4, -1.0); },
      "ntk: alpha must be positive and finite, got -1"},
     {"ntk_of_one_pair", [] { return ntk(2, 1e4, 8.0); },
-     "ntk: dim must be at least 4, since alpha has the exponent dim / (dim - 2), got 2"},
+     "ntk: dim must be at least 4, since the base is scaled by a power dim / (dim - 2), got 2"},
     {"llama3_factor", [] { return llama3(64, 5e5, kNaN, 1.0, 4.0, 8192.0); },
      "llama3: factor must be positive and finite, got nan"},
     {"llama3_low", [] { return llama3(64, 5e5, 32.0, 0.0, 4.0, 8192.0); },
