@@ -99,11 +99,12 @@ REFUSALS = [
     ),
     (
         lambda: schedules.mrope(8, 1e4, [2**62, 2**62, 4 - 2**63]),
-        "mrope: sections must be three counts (t, h, w) that sum to dim / 2 = 4, got [46116860184273",
+        "mrope: sections must be three counts (t, h, w) that sum to dim / 2 = 4, got [461168601842",
     ),
     (
         lambda: schedules.mrope(128, 1e4, [16, 24, 24], interleaved=True),
-        "mrope: interleaved sections must fit by turns of three into dim / 2 = 64, got [16, 24, 24]",
+        "mrope: interleaved sections must fit by turns of three into dim / 2 = 64,"
+        " got [16, 24, 24]",
     ),
     (
         lambda: schedules.axial([], 1e4),

@@ -205,7 +205,8 @@ REFUSALS = [
     ),
     (
         lambda: schedules.yarn(64, 1e4, 4.0, 4096, mscale=-1e9, mscale_all_dim=1.0),
-        "yarn: the attention factor of mscale and mscale_all_dim must be positive and finite, got -",
+        "yarn: the attention factor of mscale and mscale_all_dim must be positive and finite,"
+        " got -",
     ),
     (
         lambda: schedules.yarn(64, 1e4, 4.0, 4096, mscale=1.0, mscale_all_dim=-1e9),
