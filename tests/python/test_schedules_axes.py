@@ -129,7 +129,7 @@ REFUSALS = [
 ]
 
 
-@pytest.mark.parametrize(("call", "message"), REFUSALS, ids=lambda value: str(value)[:40])
+@pytest.mark.parametrize(("call", "message"), REFUSALS, ids=[m[:44] for _, m in REFUSALS])
 def test_refusal_names_scheme_rule_and_value(call, message):
     with pytest.raises(ValueError, match=f"^rope::schedules::{re.escape(message)}"):
         call()
