@@ -52,12 +52,13 @@ def run(
     total = sum(case.weight for case in cases)
     results = []
     with _threads(settings.threads), torch.inference_mode():
+        # First: what other cases free would serve as new memory.
+        say("the cached table")
+        table = tables.measure(settings.seconds * TABLE_SHARE)
         for number, case in enumerate(cases, start=1):
             say(f"{number} of {len(cases)}: {case.id}")
             seconds = settings.seconds * case.weight / total
             results.append(_measure(case, settings.threads, seconds))
-        say("the cached table")
-        table = tables.measure(settings.seconds * TABLE_SHARE)
         vector_bytes = _vector_bytes()
     with _threads(1), torch.inference_mode():
         say("the cost of a call")
