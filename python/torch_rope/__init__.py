@@ -19,6 +19,7 @@ from torch_rope.ops import (
     turns,
 )
 from torch_rope.schedule import Schedule
+from torch_rope.weights import to_half_split, to_interleaved
 
 __version__: str = build_info()["version"]
 
@@ -38,5 +39,7 @@ __all__ = [
     "rotate",
     "rotate_qk",
     "schedules",
+    "to_half_split",
+    "to_interleaved",
     "turns",
 ]
