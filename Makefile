@@ -7,7 +7,7 @@ RUN := .venv/bin/python
 NO_PYTHON := No $(PYTHON) on the PATH: install Python 3.11 or newer, or name one, as in make test PYTHON=python3.11.
 SETUP := @command -v "$(PYTHON)" >/dev/null || { echo "$(NO_PYTHON)" >&2; exit 1; }; "$(PYTHON)" scripts/setup.py
 
-.PHONY: help setup demo bench accuracy test check mutants same-bits wheel sass format clean
+.PHONY: help setup demo bench accuracy test fuzz check mutants same-bits wheel sass format clean
 .NOTPARALLEL:
 
 help:  ## this list
@@ -35,6 +35,10 @@ test:  ## all tests: C++, C++ under the sanitizers, Python
 check:  ## the gates: format, headers, layering, types, lint, oldest torch
 	$(SETUP) check
 	@$(RUN) scripts/check/run.py
+
+fuzz:  ## the operators with drawn arguments, for long: make fuzz ARGS="--minutes 20"
+	$(SETUP) fuzz
+	@$(RUN) scripts/fuzz.py $(ARGS)
 
 mutants:  ## seeded faults: do the tests notice? Some of them: make mutants ARGS="--only NAME …"
 	$(SETUP) mutants
