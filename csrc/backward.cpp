@@ -13,6 +13,7 @@
 #include <string>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 #include "frequency_derivatives.h"
 
@@ -22,9 +23,6 @@ namespace {
 using torch::autograd::Node;
 using torch::autograd::SavedVariable;
 using torch::autograd::variable_list;
-
-// q and k.
-constexpr size_t kMaxRotated = 2;
 
 template <class Pointer, class NodeType>
 Pointer make_node() {
@@ -36,53 +34,125 @@ Pointer make_node() {
   }
 }
 
-// Its inputs are the gradients to the results, one for each rotated tensor. Its outputs are the
-// gradients to the rotated tensors, then, if it is learned, the one to inv_freq.
+// The tensors that a node keeps, in this order; those that a call has not are undefined.
+enum Kept : size_t {
+  kPos,
+  kInvFreq,
+  kCosSin,
+  kCos,
+  kSin,
+  kOffsets,
+  kCuSeqlens,
+  kResults,  // q's and k's, where inv_freq is learned
+  kNumKept = kResults + 2
+};
+
+// What a node keeps, unpacked.
+struct Rotation {
+  OptionalTensor pos;
+  Options options;
+  at::Tensor results[2];
+};
+
+OptionalTensor if_defined(const at::Tensor& tensor) {
+  return tensor.defined() ? OptionalTensor(tensor) : std::nullopt;
+}
+
+Rotation rotation_of(Options options, const variable_list& kept) {
+  options.inv_freq = if_defined(kept[kInvFreq]);
+  options.cos_sin = if_defined(kept[kCosSin]);
+  options.cos = if_defined(kept[kCos]);
+  options.sin = if_defined(kept[kSin]);
+  options.offsets = if_defined(kept[kOffsets]);
+  options.cu_seqlens = if_defined(kept[kCuSeqlens]);
+  return {if_defined(kept[kPos]), std::move(options), {kept[kResults], kept[kResults + 1]}};
+}
+
+variable_list rotate_back(const Rotation& rotation, const variable_list& gradients,
+                          const std::vector<bool>& is_wanted) {
+  Options options = rotation.options;
+  options.inverse = !options.inverse;
+  const auto is_made = [&](size_t i) { return gradients[i].defined() && is_wanted[i]; };
+  if (gradients.size() == 2 && is_made(0) && is_made(1)) {
+    auto [q, k] = rotate_qk(readable(gradients[0]), readable(gradients[1]), rotation.pos, options);
+    return {std::move(q), std::move(k)};
+  }
+  variable_list outputs(gradients.size());
+  for (size_t i = 0; i < gradients.size(); ++i) {
+    if (is_made(i)) outputs[i] = rotate(readable(gradients[i]), rotation.pos, options);
+  }
+  return outputs;
+}
+
+at::Tensor to_frequencies(const Rotation& rotation, const variable_list& gradients) {
+  at::Tensor sum;
+  for (size_t i = 0; i < gradients.size(); ++i) {
+    if (!gradients[i].defined()) continue;
+    const at::Tensor own =
+        frequency_gradient(rotation.results[i], gradients[i], rotation.pos, rotation.options);
+    sum = sum.defined() ? sum + own : own;
+  }
+  return sum;
+}
+
+// From the gradients to the results: those to the rotated tensors, then, where is_wanted goes on,
+// the one to inv_freq. What is not wanted stays undefined.
+variable_list differentiate(const Rotation& rotation, const variable_list& gradients,
+                            const std::vector<bool>& is_wanted) {
+  variable_list outputs = rotate_back(rotation, gradients, is_wanted);
+  if (is_wanted.size() == gradients.size()) return outputs;
+  outputs.push_back(is_wanted.back() ? to_frequencies(rotation, gradients) : at::Tensor());
+  return outputs;
+}
+
 class RotateBackward : public Node {
  public:
-  void save(const OptionalTensor& pos, const Keywords& keywords, bool is_learned) {
-    is_learned_ = is_learned;
+  // The tensors are kept as autograd keeps them, everything else in options_.
+  void keep(const OptionalTensor& pos, const Keywords& keywords) {
     options_ = options_of(keywords);
-    pos_ = saved(pos);
-    // The tensors are kept as autograd keeps them, and put into copies of the options.
-    inv_freq_ = saved(std::exchange(options_.inv_freq, std::nullopt));
-    cos_sin_ = saved(std::exchange(options_.cos_sin, std::nullopt));
-    cos_ = saved(std::exchange(options_.cos, std::nullopt));
-    sin_ = saved(std::exchange(options_.sin, std::nullopt));
-    offsets_ = saved(std::exchange(options_.offsets, std::nullopt));
-    cu_seqlens_ = saved(std::exchange(options_.cu_seqlens, std::nullopt));
+    const auto take = [&](Kept kept, std::optional<at::Tensor>& tensor) {
+      kept_[kept] = SavedVariable(tensor.value_or(at::Tensor()), /*is_output=*/false);
+      tensor.reset();
+    };
+    OptionalTensor own_pos = pos;
+    take(kPos, own_pos);
+    take(kInvFreq, options_.inv_freq);
+    take(kCosSin, options_.cos_sin);
+    take(kCos, options_.cos);
+    take(kSin, options_.sin);
+    take(kOffsets, options_.offsets);
+    take(kCuSeqlens, options_.cu_seqlens);
   }
 
-  void set_result(const NodePointer& self, size_t i, const at::Tensor& result) {
-    if (!is_learned_ && !next_edge(i).is_valid()) {
-      add_input_metadata(undefined_input{});
-      return;
+  void set_results(const NodePointer& self, std::initializer_list<at::Tensor> results) {
+    const bool is_learned = num_outputs() > results.size();
+    size_t i = 0;
+    for (const at::Tensor& result : results) {
+      if (!is_learned && !next_edge(i).is_valid()) {
+        add_input_metadata(undefined_input{});
+      } else {
+        torch::autograd::set_history(result, self);
+        if (is_learned) kept_[kResults + i] = SavedVariable(result, /*is_output=*/true);
+      }
+      ++i;
     }
-    torch::autograd::set_history(result, self);
-    if (is_learned_) results_[i] = SavedVariable(result, /*is_output=*/true);
   }
 
   variable_list apply(variable_list&& gradients) override {
     const std::lock_guard<std::mutex> lock(mutex_);
-    const OptionalTensor pos = unpack(pos_);
-    const Options options = unpacked_options();
-    variable_list outputs = rotate_back(gradients, pos, options);
-    if (is_learned_) outputs.push_back(to_frequencies(gradients, pos, options));
-    return outputs;
+    return differentiate(rotation_of(options_, unpack()), gradients, wanted());
   }
 
   std::string name() const override { return "RotateBackward"; }
 
   void release_variables() override {
     const std::lock_guard<std::mutex> lock(mutex_);
-    for_each_saved(*this, [](SavedVariable& saved, bool) { saved.reset_data(); });
+    for (SavedVariable& kept : kept_) kept.reset_data();
   }
 
-  // What compiled autograd takes for a constant of its graph, and what for its input.
+  // Compiled autograd: what its graph depends on. Tensors are its inputs, the rest constants.
   void compiled_args(torch::dynamo::autograd::CompiledNodeArgs& args) const override {
-    for_each_saved(
-        *this, [&](const SavedVariable& saved, bool is_output) { args.collect(saved, is_output); });
-    args.collect(is_learned_);
+    for (size_t i = 0; i < kNumKept; ++i) args.collect(kept_[i], /*is_output=*/i >= kResults);
     args.collect(options_.base);
     args.collect(options_.attention_factor);
     args.collect(options_.rotary_dim);
@@ -93,84 +163,50 @@ class RotateBackward : public Node {
     args.collect(options_.skip_negative);
   }
 
+  // Compiled autograd: puts differentiate into its graph, to be traced with tensors of the right
+  // extents, which the gradients here have not got.
   variable_list apply_with_saved(const variable_list& gradients,
                                  torch::dynamo::autograd::SwapSavedVariables& swap) override {
-    for_each_saved(*this, [&](SavedVariable& saved, bool) { swap.before(saved); });
-    variable_list outputs = apply(variable_list(gradients));
-    for_each_saved(*this, [&](SavedVariable& saved, bool) { swap.after(saved); });
+    using torch::autograd::InputMetadata;
+    for (SavedVariable& kept : kept_) swap.before(kept);
+    std::vector<at::IValue> kept;
+    for (const at::Tensor& tensor : unpack()) kept.emplace_back(tensor);
+    const std::vector<at::TypePtr> types(kept.size(), at::TensorType::get());
+    const auto function = [options = options_, is_wanted = wanted()](
+                              const variable_list& inputs, const std::vector<at::IValue>& values) {
+      variable_list tensors;
+      for (const at::IValue& value : values) tensors.push_back(value.toTensor());
+      return differentiate(rotation_of(options, tensors), inputs, is_wanted);
+    };
+    const auto metadata =
+        torch::dynamo::autograd::IValuePacker<std::vector<std::optional<InputMetadata>>>::pack(
+            torch::dynamo::autograd::get_input_metadata(next_edges()));
+    const auto& compiler = torch::dynamo::autograd::getPyCompilerInterface();
+    const std::string bound = compiler->bind_function(swap.get_py_compiler(), name(), function,
+                                                      types, /*is_custom_function=*/true);
+    variable_list outputs = compiler->call_function(swap.get_py_compiler(), "apply_functional",
+                                                    bound, gradients, kept, metadata);
+    for (SavedVariable& saved : kept_) swap.after(saved);
     return outputs;
   }
 
  private:
-  static SavedVariable saved(const OptionalTensor& tensor) {
-    return SavedVariable(tensor.value_or(at::Tensor()), /*is_output=*/false);
-  }
-
-  static OptionalTensor unpack(const SavedVariable& variable) {
-    at::Tensor tensor = variable.unpack();
-    return tensor.defined() ? OptionalTensor(std::move(tensor)) : std::nullopt;
-  }
-
-  template <class Self, class Visit>
-  static void for_each_saved(Self& self, const Visit& visit) {
-    for (auto* saved : {&self.pos_, &self.inv_freq_, &self.cos_sin_, &self.cos_, &self.sin_,
-                        &self.offsets_, &self.cu_seqlens_}) {
-      visit(*saved, /*is_output=*/false);
+  variable_list unpack() {
+    variable_list tensors;
+    for (size_t i = 0; i < kNumKept; ++i) {
+      tensors.push_back(i < kResults ? kept_[i].unpack() : kept_[i].unpack(getptr()));
     }
-    for (auto& result : self.results_) visit(result, /*is_output=*/true);
+    return tensors;
   }
 
-  Options unpacked_options() const {
-    Options options = options_;
-    options.inv_freq = unpack(inv_freq_);
-    options.cos_sin = unpack(cos_sin_);
-    options.cos = unpack(cos_);
-    options.sin = unpack(sin_);
-    options.offsets = unpack(offsets_);
-    options.cu_seqlens = unpack(cu_seqlens_);
-    return options;
+  std::vector<bool> wanted() const {
+    std::vector<bool> wanted;
+    for (size_t i = 0; i < num_outputs(); ++i) wanted.push_back(task_should_compute_output(i));
+    return wanted;
   }
 
-  variable_list rotate_back(const variable_list& gradients, const OptionalTensor& pos,
-                            Options options) {
-    options.inverse = !options.inverse;
-    const auto is_wanted = [&](size_t i) {
-      return gradients[i].defined() && task_should_compute_output(i);
-    };
-    if (gradients.size() == 2 && is_wanted(0) && is_wanted(1)) {
-      auto [q, k] = rotate_qk(readable(gradients[0]), readable(gradients[1]), pos, options);
-      return {std::move(q), std::move(k)};
-    }
-    variable_list outputs(gradients.size());
-    for (size_t i = 0; i < gradients.size(); ++i) {
-      if (is_wanted(i)) outputs[i] = rotate(readable(gradients[i]), pos, options);
-    }
-    return outputs;
-  }
-
-  at::Tensor to_frequencies(const variable_list& gradients, const OptionalTensor& pos,
-                            const Options& options) {
-    at::Tensor sum;
-    if (!task_should_compute_output(gradients.size())) return sum;
-    for (size_t i = 0; i < gradients.size(); ++i) {
-      if (!gradients[i].defined()) continue;
-      const at::Tensor own =
-          frequency_gradient(results_[i].unpack(getptr()), gradients[i], pos, options);
-      sum = sum.defined() ? sum + own : own;
-    }
-    return sum;
-  }
-
-  SavedVariable pos_;
-  SavedVariable inv_freq_;
-  SavedVariable cos_sin_;
-  SavedVariable cos_;
-  SavedVariable sin_;
-  SavedVariable offsets_;
-  SavedVariable cu_seqlens_;
-  SavedVariable results_[kMaxRotated];
+  SavedVariable kept_[kNumKept];
   Options options_;  // without its tensors
-  bool is_learned_ = false;
 };
 
 }  // namespace
@@ -213,15 +249,12 @@ NodePointer make_rotate_backward(std::initializer_list<at::Tensor> rotated,
   if (is_learned) edges.push_back(torch::autograd::impl::gradient_edge(*inv_freq));
   auto node = make_node<NodePointer, RotateBackward>();
   node->set_next_edges(std::move(edges));
-  static_cast<RotateBackward&>(*node).save(pos, keywords, is_learned);
+  static_cast<RotateBackward&>(*node).keep(pos, keywords);
   return node;
 }
 
 void set_results(const NodePointer& node, std::initializer_list<at::Tensor> results) {
-  size_t i = 0;
-  for (const at::Tensor& result : results) {
-    static_cast<RotateBackward&>(*node).set_result(node, i++, result);
-  }
+  static_cast<RotateBackward&>(*node).set_results(node, results);
 }
 
 }  // namespace rope::glue
