@@ -108,7 +108,7 @@ def test_frequencies_on_the_cpu(make):
 
 
 def test_gradient_to_frequencies_on_the_cpu():
-    """By calling the node: torch's engine itself wants a GPU for a backward pass of CUDA tensors."""
+    """By calling the node: torch itself wants a GPU for a backward pass of CUDA tensors."""
     with FakeTensorMode():
         q = torch.empty(B, S, H, D, device="cuda", requires_grad=True)
         inv_freq = torch.ones(D // 2, requires_grad=True)
