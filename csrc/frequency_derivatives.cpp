@@ -138,7 +138,7 @@ at::Tensor frequency_gradient(const at::Tensor& rotated, const at::Tensor& gradi
   angles = is_per_head ? angles.to(at::kDouble) : angles.sum({2}, /*keepdim=*/true, at::kDouble);
   std::vector<at::Tensor> sums;
   for (const at::Tensor& position : positions.on_axis) {
-    sums.push_back((angles * position).sum({0, 1}));
+    sums.push_back((angles * position).sum(at::IntArrayRef{0, 1}));
   }
   const at::Tensor sum = at::stack(sums).reshape_symint(inv_freq.sym_sizes());
   return (options.inverse ? sum.neg() : sum).to(inv_freq.options());

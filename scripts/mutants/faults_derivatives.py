@@ -25,8 +25,8 @@ FAULTS = (
     Fault(
         "frequency-gradient-in-float32",
         DERIVATIVES,
-        "(angles * position).sum({0, 1})",
-        "(angles * position).to(at::kFloat).sum({0, 1})",
+        "(angles * position).sum(at::IntArrayRef{0, 1})",
+        "(angles * position).to(at::kFloat).sum(at::IntArrayRef{0, 1})",
         "small terms of long sums are lost",
         ("tests/python/test_frequency_gradients.py::test_long_sums_keep_their_small_terms",),
     ),
