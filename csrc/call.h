@@ -35,6 +35,12 @@ inline const at::Tensor* given(const OptionalTensor& tensor) {
   return tensor.has_value() && tensor->defined() ? &*tensor : nullptr;
 }
 
+// Whether there are values to read and addresses to compare. A meta tensor has none; a fake tensor
+// says that it is on a device, but keeps its extents and strides over a meta tensor's storage.
+inline bool has_memory(const at::Tensor& tensor) {
+  return tensor.storage().device_type() != at::kMeta;
+}
+
 // What the arguments are called in the op's schema, and so in its errors.
 struct Names {
   const char* q = "q";

@@ -38,7 +38,8 @@ void check_matches(const Call& call, const at::Tensor& k, const Dims& dims) {
 }  // namespace
 
 void check_place(const Call& call, const char* name, const at::Tensor& tensor) {
-  const at::Device device = call.q.device();
+  // A slice of a fake tensor does not know the tensor's device.
+  const at::Device device = (call.packed == nullptr ? call.q : *call.packed).device();
   TORCH_CHECK(tensor.device() == device, call.op, ": ", name, " is on ", tensor.device(), " and ",
               call.names.q, " on ", device, "; move ", name, " to ", device, " first");
 }
@@ -70,7 +71,7 @@ Dims dims_of(const Call& call) {
 void check_heads(const Call& call, const Dims& dims) {
   check_rotated(call, call.names.q, call.q);
   if (call.k == nullptr) return;
-  check_place(call, "k", *call.k);
+  if (call.packed == nullptr) check_place(call, "k", *call.k);
   check_matches(call, *call.k, dims);
   check_rotated(call, "k", *call.k);
 }

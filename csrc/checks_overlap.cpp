@@ -30,7 +30,7 @@ bool locate(const Argument& argument, Place& place) {
   if (!sizes.has_value() || !strides.has_value()) return false;
   const auto item_bytes = static_cast<int64_t>(tensor.itemsize());
   place = {nullptr, {0, item_bytes, tensor.dim(), sizes->data(), strides->data()}};
-  if (tensor.is_meta()) {
+  if (!has_memory(tensor)) {
     const auto offset = tensor.sym_storage_offset().maybe_as_int();
     place.space = tensor.unsafeGetTensorImpl()->unsafe_storage().unsafeGetStorageImpl();
     place.view.address = offset.value_or(0) * item_bytes;

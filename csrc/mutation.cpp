@@ -7,16 +7,27 @@
 #include <rope/rope.h>
 
 #include "checks.h"
-#include "not_yet.h"
 #include "recorded.h"
 
 namespace rope::glue {
 namespace {
 
-void refuse_recorded(const char* op, const Argument& argument, const char* advice) {
-  if (has_tangent(argument)) refuse_tangent(op);
+// What to do where autograd would record a call, and where it would carry a tangent through it.
+struct Advice {
+  const char* grad;
+  const char* tangent;
+};
+
+constexpr Advice kUseRotateQk = {"rope::rotate_qk returns differentiable copies",
+                                 "rope::rotate_qk returns differentiable copies"};
+constexpr Advice kNotDifferentiable = {"call it under torch.no_grad()",
+                                       "rope::rerotate is not differentiable"};
+
+void refuse_recorded(const char* op, const Argument& argument, const Advice& advice) {
+  TORCH_CHECK(!has_tangent(argument), op, ": ", argument.name,
+              " must not have a forward-mode tangent; ", advice.tangent);
   TORCH_CHECK(!at::GradMode::is_enabled() || !requires_grad(argument), op, ": ", argument.name,
-              " must not require grad while grad mode is on; ", advice);
+              " must not require grad while grad mode is on; ", advice.grad);
 }
 
 void bump_version(const at::Tensor& tensor) {
@@ -46,10 +57,9 @@ struct ApplyQkv {
   template <class... Rest>
   static void check(const at::Tensor& qkv, const OptionalTensor&, int64_t, int64_t, Rest... rest) {
     constexpr auto kName = "rope::apply_qkv";
-    constexpr auto kAdvice = "rope::rotate_qk returns differentiable copies";
-    refuse_recorded(kName, {"qkv", &qkv}, kAdvice);
+    refuse_recorded(kName, {"qkv", &qkv}, kUseRotateQk);
     for (const Argument& argument : angle_arguments(Keywords{rest...})) {
-      refuse_recorded(kName, argument, kAdvice);
+      refuse_recorded(kName, argument, kUseRotateQk);
     }
   }
 
@@ -69,7 +79,7 @@ struct Rerotate {
     for (const Argument& argument :
          {Argument{"k", &k}, Argument{"old_inv_freq", given(old_inv_freq)},
           Argument{"new_inv_freq", given(new_inv_freq)}}) {
-      refuse_recorded("rope::rerotate", argument, "call it under torch.no_grad()");
+      refuse_recorded("rope::rerotate", argument, kNotDifferentiable);
     }
   }
 
@@ -107,11 +117,10 @@ using RerotateMutation = Mutation<Rerotate, detail::RerotateSignature>;
 
 void check_not_recorded(const at::Tensor& q, const OptionalTensor& k, const Keywords& keywords) {
   constexpr auto kName = "rope::apply";
-  constexpr auto kAdvice = "rope::rotate_qk returns differentiable copies";
-  refuse_recorded(kName, {"q", &q}, kAdvice);
-  refuse_recorded(kName, {"k", given(k)}, kAdvice);
+  refuse_recorded(kName, {"q", &q}, kUseRotateQk);
+  refuse_recorded(kName, {"k", given(k)}, kUseRotateQk);
   for (const Argument& argument : angle_arguments(keywords)) {
-    refuse_recorded(kName, argument, kAdvice);
+    refuse_recorded(kName, argument, kUseRotateQk);
   }
 }
 

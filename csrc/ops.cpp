@@ -8,9 +8,11 @@ namespace rope::glue {
 namespace {
 
 at::Tensor empty_output(const at::Tensor& x) {
-  at::Tensor out = at::empty_like(x);
+  // For a fake x a meta tensor, whatever device it says to be on.
+  const at::TensorOptions options = x.options().device(x.storage().device());
+  at::Tensor out = at::empty_like(x, options);
   // Where x's windows overlap, empty_like may order the dimensions so that components lie apart.
-  if (out.sym_strides().back() != 1) out = at::empty_symint(x.sym_sizes(), x.options());
+  if (out.sym_strides().back() != 1) out = at::empty_symint(x.sym_sizes(), options);
   return out;
 }
 

@@ -14,12 +14,17 @@ struct Argument {
   const at::Tensor* tensor;  // nullptr: not given
 };
 
-// The arguments that make the angles and could ask for a gradient.
-inline std::array<Argument, 4> angle_arguments(const Keywords& keywords) {
-  return {{{"inv_freq", given(keywords.inv_freq)},
-           {"cos_sin", given(keywords.cos_sin)},
+// The tables among the arguments.
+inline std::array<Argument, 3> table_arguments(const Keywords& keywords) {
+  return {{{"cos_sin", given(keywords.cos_sin)},
            {"cos", given(keywords.cos)},
            {"sin", given(keywords.sin)}}};
+}
+
+// The arguments that make the angles and could ask for a gradient.
+inline std::array<Argument, 4> angle_arguments(const Keywords& keywords) {
+  const auto [cos_sin, cos, sin] = table_arguments(keywords);
+  return {{{"inv_freq", given(keywords.inv_freq)}, cos_sin, cos, sin}};
 }
 
 inline bool has_tangent(const Argument& argument) {

@@ -60,6 +60,31 @@ void check_gradient(Report& report, c10::Device device) {
                 rotation_bound(weight));
 }
 
+at::Tensor pair_norms(const at::Tensor& x) {
+  const auto halves = x.to(at::kDouble).chunk(2, -1);
+  return at::hypot(halves[0], halves[1]);
+}
+
+// Frequencies that are learned sum p · (x'·gy − y'·gx) over tokens and heads. With u = 2^-24 each
+// of x' and y' is off by 4.2u · ‖pair‖ (rotation_bound), products and their difference by 2.2u of
+// |x'·gy| + |y'·gx|: in all (4.2·√2 + 2.2)u < 8.2u of p · ‖pair‖ · ‖gradient‖.
+void check_learned_frequencies(Report& report, c10::Device device) {
+  const at::Tensor pos = far_positions(device);
+  const at::Tensor x = random_heads(device, 8);
+  const at::Tensor weight = random_heads(device, 8);
+  const at::Tensor given = inv_freq_of(rope::schedules::default_(kHeadDim, 10000.0)).to(device);
+  const at::Tensor learned = given.clone().set_requires_grad(true);
+  rope::Options options;
+  options.inv_freq = learned;
+  (rope::rotate(x, pos, options) * weight).sum().backward();
+
+  const at::Tensor exact = given.clone().set_requires_grad(true);
+  (rotate_exactly(x, pos, exact) * weight).sum().backward();
+  const at::Tensor terms = 0x1p20 * pair_norms(x) * pair_norms(weight);
+  report.within("gradient to inv_freq, float32, positions below 2^20", learned.grad(), exact.grad(),
+                8.2 * 0x1p-24 * terms.sum({0, 1, 2}));
+}
+
 void check_table(Report& report, c10::Device device) {
   const auto schedule = rope::schedules::ntk(kHeadDim, 10000.0, 8.0);
   const at::Tensor pos = at::arange(kTokens, at::device(device).dtype(at::kLong));
@@ -89,6 +114,7 @@ void check_rotations(Report& report, c10::Device device) {
   check_in_place(report, device, at::kBFloat16, "rope::apply, bfloat16");
   check_in_place(report, device, at::kHalf, "rope::apply, float16");
   check_gradient(report, device);
+  check_learned_frequencies(report, device);
   check_table(report, device);
   check_token_by_token(report, device);
 }

@@ -3,6 +3,7 @@
 `import torch_rope` loads torch.ops.rope.*; the functions here are those operators with types.
 """
 
+from torch_rope import _fake as _fake
 from torch_rope import reference, schedules
 from torch_rope._library import cmake_prefix_path
 from torch_rope.coordinates import fixed_point

@@ -121,7 +121,7 @@ def apply(
 
 
 def rotate(x: Tensor, pos: Tensor | None = None, **keywords: Unpack[Keywords]) -> Tensor:
-    """Returns x rotated, laid out as torch.empty_like(x); differentiable.
+    """Returns x rotated, laid out as torch.empty_like(x); differentiable in x and inv_freq.
 
     Components outside the rotated ones are copied bit for bit. Arguments as for `apply`; x may
     have repeated (expanded) elements.

@@ -48,7 +48,8 @@ def rotate(
 ) -> Tensor:
     """Returns x rotated, as a float64 tensor of x's shape: what an operator's result is judged by.
 
-    The arguments are those of `torch_rope.rotate`; x may be float64 too. Differentiable in x.
+    The arguments are those of `torch_rope.rotate`; x may be float64 too. Differentiable in x
+    and in a floating-point inv_freq.
     """
     if x.dim() == 3:
         layout = "thd"
@@ -175,6 +176,11 @@ def _unit_factors(positions: Tensor, inv_freq: Tensor) -> Tensor:
             rest = rest + scale * tails[piece, axis]
     # The heads' sum is a multiple of 2^-30 and exact, so whole turns can be dropped once more.
     angle = 2 * math.pi * ((angle - angle.round()) + rest)
+    if inv_freq.is_floating_point():
+        # Exactly zero: it only tells autograd how the angle follows the frequencies.
+        moved = (words - words.detach()).to(angle.device)
+        for axis in range(len(words)):
+            angle = angle + positions[axis].double()[..., None, None] * moved[axis]
     return torch.complex(angle.cos(), angle.sin())
 
 

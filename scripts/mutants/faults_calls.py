@@ -102,7 +102,7 @@ FAULTS = (
     Fault(
         "ops-overlapping-windows",
         "csrc/ops.cpp",
-        "if (out.sym_strides().back() != 1) out = at::empty_symint(x.sym_sizes(), x.options());",
+        "if (out.sym_strides().back() != 1) out = at::empty_symint(x.sym_sizes(), options);",
         "",
         "the result of windows that overlap has its components apart",
         ("tests/python/test_unusual_tensors.py",),

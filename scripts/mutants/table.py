@@ -9,6 +9,7 @@ from mutants import (
     faults_calls,
     faults_checks,
     faults_cpu,
+    faults_derivatives,
     faults_threads,
 )
 from mutants.fault import Fault
@@ -20,6 +21,7 @@ FAULTS = (
     *faults_checks.FAULTS,
     *faults_calls.FAULTS,
     *faults_autograd.FAULTS,
+    *faults_derivatives.FAULTS,
 )
 
 # What CI runs: a fault of the mathematics, of the planner and of the argument checks, whose tests

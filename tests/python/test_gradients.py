@@ -140,13 +140,3 @@ def test_func_grad(device):
     x = random(1, S, 2, 16, dtype=torch.float32, device=device)
     grad = torch.func.grad(lambda t: torch.ops.rope.rotate(t).sum())(x)
     assert same_bits(grad, torch.ops.rope.rotate(torch.ones_like(x), inverse=True))
-
-
-@pytest.mark.parametrize("op", ["rotate", "rotate_qk", "apply"])
-def test_forward_mode_is_refused(device, op):
-    x = random(1, S, 2, 16, dtype=torch.float32, device=device)
-    with torch.autograd.forward_ad.dual_level():
-        dual = torch.autograd.forward_ad.make_dual(x, torch.ones_like(x))
-        arguments = (dual, dual) if op == "rotate_qk" else (dual,)
-        with pytest.raises(RuntimeError, match=f"rope::{op}: .*forward"):
-            getattr(torch.ops.rope, op)(*arguments)

@@ -90,12 +90,3 @@ def test_a_leaf_of_no_graph_works_in_grad_mode(device):
     q, k = tensors(device)
     torch.ops.rope.apply(q, k)
     assert not q.requires_grad
-
-
-@pytest.mark.parametrize("argument", ["inv_freq", "cos_sin"])
-def test_learned_angles_get_no_silent_zero(device, argument):
-    q, _ = tensors(device)
-    value = torch.ones(4, device=device) if argument == "inv_freq" else torch.ones(3, 8).to(device)
-    keywords = {argument: value.requires_grad_()}
-    with pytest.raises(RuntimeError, match=rf"^rope::rotate: .*{argument}"):
-        torch.ops.rope.rotate(q, **keywords)

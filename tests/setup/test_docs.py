@@ -22,7 +22,9 @@ NAMED = sorted({(page.name, *found) for page in PAGES for found in named(page)},
 
 
 def test_pages_name_tests():
-    assert {"numerics.md", "safety.md", "testing.md"} <= {page for page, _, _ in NAMED}
+    assert {"autograd.md", "numerics.md", "safety.md", "testing.md"} <= {
+        page for page, _, _ in NAMED
+    }
 
 
 @pytest.mark.parametrize(("page", "file", "test"), NAMED)

@@ -141,7 +141,7 @@ auto call(const Op& op, const Options& options, const Leading&... leading) {
 // and strides. pos is int32 or int64, (S,), (1, S) or (B, S) in every layout, (T,) for three
 // dimensions, behind a dimension of A where inv_freq has A > 1 axes; without it tokens are counted
 // 0, 1, 2, … in each sequence. They throw c10::Error "<op>: <rule>, got <value>" before anything is
-// written, and c10::NotImplementedError for a gradient that is not supported yet.
+// written.
 
 // Rotates q and k in place. They must not overlap each other, themselves or another argument, and
 // nothing may require grad while grad mode is on.
@@ -151,13 +151,14 @@ inline void apply(const at::Tensor& q, const std::optional<at::Tensor>& k = std:
   detail::call(detail::apply_op(), options, q, k, pos);
 }
 
-// A rotated copy of x, laid out as at::empty_like lays it out. Differentiable in x.
+// A rotated copy of x, laid out as at::empty_like lays it out. Differentiable in x and in a
+// floating-point inv_freq, in reverse and in forward mode.
 inline at::Tensor rotate(const at::Tensor& x, const std::optional<at::Tensor>& pos = std::nullopt,
                          const Options& options = {}) {
   return detail::call(detail::rotate_op(), options, x, pos);
 }
 
-// Rotated copies of q and k. Differentiable in both.
+// Rotated copies of q and k. Differentiable in both and in inv_freq.
 inline std::tuple<at::Tensor, at::Tensor> rotate_qk(
     const at::Tensor& q, const at::Tensor& k, const std::optional<at::Tensor>& pos = std::nullopt,
     const Options& options = {}) {
