@@ -80,7 +80,7 @@ void check_cu_seqlens(const Call& call, const Dims& dims, const at::Tensor& cu_s
   const c10::SymInt& count = cu_seqlens.sym_sizes()[0];
   TORCH_CHECK(count >= 2 || (count == 1 && call.q.sym_sizes()[dims.token] == 0), call.op,
               ": cu_seqlens must have N + 1 values for N sequences, got ", count);
-  if (!cu_seqlens.is_cpu() || !has_memory(cu_seqlens) || !has_memory(call.q)) return;
+  if (!cu_seqlens.is_cpu() || !has_memory(cu_seqlens)) return;
   const int64_t num_tokens = call.q.sizes()[dims.token];
   if (cu_seqlens.scalar_type() == at::kInt) {
     check_starts<int32_t>(call, cu_seqlens, num_tokens);

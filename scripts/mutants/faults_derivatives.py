@@ -106,7 +106,7 @@ FAULTS = (
     Fault(
         "fake-tensors-asked-for-values",
         "csrc/checks_positions.cpp",
-        "!has_memory(cu_seqlens) || ",
+        " || !has_memory(cu_seqlens)",
         "",
         "tracing reads memory that fake tensors lack",
         ("tests/python/test_fake.py::test_values_of_fake_starts_are_not_asked_for",),
