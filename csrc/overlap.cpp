@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <limits>
 
 namespace rope::glue {
 namespace {
@@ -16,11 +17,29 @@ bool is_empty(const View& view) {
   return std::find(view.sizes, view.sizes + view.rank, 0) != view.sizes + view.rank;
 }
 
-// From the first byte to one past the last.
+// From here on the sums of an equation might not fit 63 bits. No memory is as large, but tensors
+// without memory can be.
+constexpr int64_t kMostBytes = int64_t{1} << 60;
+constexpr int64_t kEndless = std::numeric_limits<int64_t>::max();
+
+// From the first byte to one past the last; kEndless beyond kMostBytes.
 int64_t span_bytes(const View& view) {
   int64_t last = 0;
-  for (int64_t d = 0; d < view.rank; ++d) last += view.strides[d] * (view.sizes[d] - 1);
-  return (last + 1) * view.item_bytes;
+  for (int64_t d = 0; d < view.rank; ++d) {
+    int64_t reach;
+    if (__builtin_mul_overflow(view.strides[d], view.sizes[d] - 1, &reach) ||
+        __builtin_add_overflow(last, reach, &last)) {
+      return kEndless;
+    }
+  }
+  return last < kMostBytes / view.item_bytes ? (last + 1) * view.item_bytes : kEndless;
+}
+
+bool is_expanded(const View& view) {
+  for (int64_t d = 0; d < view.rank; ++d) {
+    if (view.sizes[d] > 1 && view.strides[d] == 0) return true;
+  }
+  return false;
 }
 
 // One summand stride · x of an equation, low <= x <= high.
@@ -123,22 +142,23 @@ Overlap search_within(const Terms& dims) {
 
 Overlap overlap_within(const View& view) {
   if (is_empty(view)) return Overlap::kNone;
-  if (view.rank > kMaxRank) return Overlap::kUnknown;
+  if (is_expanded(view)) return Overlap::kSome;
+  if (view.rank > kMaxRank || span_bytes(view) == kEndless) return Overlap::kUnknown;
   Terms dims;
   for (int64_t d = 0; d < view.rank; ++d) {
     if (view.sizes[d] == 1) continue;
-    if (view.strides[d] == 0 || !dims.add(view.strides[d], 0, view.sizes[d] - 1)) {
-      return Overlap::kSome;
-    }
+    if (!dims.add(view.strides[d], 0, view.sizes[d] - 1)) return Overlap::kSome;
   }
   return is_nested(dims) ? Overlap::kNone : search_within(dims);
 }
 
 Overlap overlap_between(const View& a, const View& b) {
   if (is_empty(a) || is_empty(b)) return Overlap::kNone;
-  const bool apart =
-      a.address + span_bytes(a) <= b.address || b.address + span_bytes(b) <= a.address;
-  if (apart) return Overlap::kNone;
+  const int64_t a_span = span_bytes(a);
+  const int64_t b_span = span_bytes(b);
+  const int64_t distance = b.address - a.address;
+  if (distance >= a_span || -distance >= b_span) return Overlap::kNone;
+  if (a_span == kEndless || b_span == kEndless) return Overlap::kUnknown;
   if (a.rank > kMaxRank || b.rank > kMaxRank) return Overlap::kUnknown;
   // Byte u of item i of a is byte v of item j of b: Σ stride · i + u − Σ stride · j − v = distance.
   Terms terms;
@@ -153,7 +173,7 @@ Overlap overlap_between(const View& a, const View& b) {
     }
   }
   terms.add(1, 1 - b.item_bytes, a.item_bytes - 1);
-  return Equation(terms).solve(b.address - a.address);
+  return Equation(terms).solve(distance);
 }
 
 }  // namespace rope::glue

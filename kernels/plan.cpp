@@ -58,9 +58,10 @@ void set_block(const Params& params, Plan& plan) {
 // As much of a dimension, from first on, as a grid of at most max_blocks covers.
 void set_range(int64_t first, int64_t extent, uint32_t per_block, int64_t max_blocks, Range& range,
                uint32_t& blocks) {
-  const int64_t count = std::min(ceil_div(extent - first, per_block), max_blocks);
+  const int64_t rest = extent - first;
+  const int64_t count = std::min(ceil_div(rest, per_block), max_blocks);
   blocks = static_cast<uint32_t>(count);
-  range = {first, std::min(extent, first + count * per_block)};
+  range = {first, first + std::min(rest, count * per_block)};
 }
 
 void set_tokens(const Params& params, Plan& plan, int64_t first) {

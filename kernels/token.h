@@ -17,7 +17,7 @@ struct Token {
 
 // Where a token's sequence starts in its batch, and what is added to positions in that sequence.
 struct Origin {
-  int64_t start;
+  uint64_t start;
   uint64_t offset;
 };
 
@@ -63,7 +63,7 @@ ROPE_HOST_DEVICE Origin origin_of(const Memory& memory, const Params& params, co
   }
   const int64_t offset =
       params.offsets.data == nullptr ? 0 : read_integer(memory, params.offsets, sequence);
-  return {start, static_cast<uint64_t>(offset)};
+  return {static_cast<uint64_t>(start), static_cast<uint64_t>(offset)};
 }
 
 template <class Memory>
@@ -76,9 +76,11 @@ ROPE_HOST_DEVICE int64_t given_position(const Memory& memory, const Axis& axis,
 template <class Memory>
 ROPE_HOST_DEVICE uint64_t position_of(const Memory& memory, const Axis& axis, const Token& token,
                                       const Origin& origin) {
-  const int64_t position =
-      axis.positions == nullptr ? token.index - origin.start : given_position(memory, axis, token);
-  return static_cast<uint64_t>(position) + origin.offset;
+  const auto index = static_cast<uint64_t>(token.index);
+  const uint64_t position = axis.positions == nullptr
+                                ? index - origin.start
+                                : static_cast<uint64_t>(given_position(memory, axis, token));
+  return position + origin.offset;
 }
 
 template <class Memory>

@@ -41,6 +41,7 @@ void copy_token(const Params& params, const Heads& heads, const Token& token) {
 template <class Scalar, class Rotate>
 void for_each_row(const Heads& heads, const Token& token, const Rotate& rotate) {
   const int64_t num_heads = heads.num_heads;
+  if (num_heads == 0) return;  // strides from no address lead nowhere
   const int64_t in_step = heads.in_stride.head;
   const int64_t out_step = heads.out_stride.head;
   const Scalar* in = in_row<Scalar>(heads, token, 0);

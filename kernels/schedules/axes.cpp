@@ -26,6 +26,11 @@ Schedule on_axes(const Schedule& frequencies, int64_t num_axes,
   return schedule;
 }
 
+// As default_, but a refusal names the caller's scheme.
+Schedule plain(const char* scheme, int64_t dim, double base) {
+  return rounded(scheme, powers(base, dim / 2, dim));
+}
+
 std::string text_of_list(const std::vector<int64_t>& values) {
   std::string text = "[";
   for (const int64_t value : values) text += (text.size() > 1 ? ", " : "") + std::to_string(value);
@@ -73,7 +78,7 @@ Schedule mrope(int64_t dim, double base, const std::vector<int64_t>& sections, b
                std::to_string(num_pairs),
            text_of_list(sections));
   }
-  return on_axes(default_(dim, base), 3, axes);
+  return on_axes(plain("mrope", dim, base), 3, axes);
 }
 
 Schedule axial(const std::vector<int64_t>& axes_dim, double base, bool shared) {
@@ -92,10 +97,10 @@ Schedule axial(const std::vector<int64_t>& axes_dim, double base, bool shared) {
   check_positive("axial", "base", base);
   Schedule frequencies;
   if (shared) {
-    frequencies = default_(dim, base);
+    frequencies = plain("axial", dim, base);
   } else {
     for (const int64_t part : axes_dim) {
-      const Schedule of_axis = default_(part, base);
+      const Schedule of_axis = plain("axial", part, base);
       frequencies.inv_freq.insert(frequencies.inv_freq.end(), of_axis.inv_freq.begin(),
                                   of_axis.inv_freq.end());
     }

@@ -66,8 +66,10 @@ def _rotated_rows(
 
 def _permuted(weight: Tensor, head_dim: int, first: int, grid: tuple[int, int]) -> Tensor:
     """Writes each head's rotated rows down the columns of a grid that they fill row by row."""
-    heads = weight.unflatten(0, (weight.shape[0] // head_dim, head_dim))
+    num_heads, rest = weight.shape[0] // head_dim, weight.shape[1:]
+    heads = weight.reshape(num_heads, head_dim, *rest)
     rotated = grid[0] * grid[1]
-    parts = heads.split([first, rotated, head_dim - first - rotated], dim=1)
-    middle = parts[1].unflatten(1, grid).transpose(1, 2).flatten(1, 2)
+    parts = torch.split(heads, [first, rotated, head_dim - first - rotated], dim=1)
+    columns = parts[1].reshape(num_heads, *grid, *rest).transpose(1, 2)
+    middle = columns.reshape(num_heads, rotated, *rest)
     return torch.cat((parts[0], middle, parts[2]), dim=1).flatten(0, 1)

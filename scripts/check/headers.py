@@ -47,7 +47,7 @@ def command_for(header: Path, torch: Path | None) -> list[str] | None:
     gcc = ["g++", "-fsyntax-only", "-x", "c++", *WARNINGS, *PLAIN]
     if name.startswith("kernels/"):
         return [*gcc, "-std=c++17", *filter(None, [INSTRUCTION_SETS.get(header.name)])]
-    if name.startswith("tests/cpp/"):
+    if name.startswith(("tests/cpp/", "tests/fuzz/")):
         return [*gcc, "-std=c++20", "-I", "kernels", "-I", "csrc"]
     if torch is None:
         return None
