@@ -1,4 +1,5 @@
-"""All tests, after scripts/setup.py: C++ as released, C++ under AddressSanitizer and UBSan, Python.
+"""All tests, after scripts/setup.py: C++ as released, under AddressSanitizer and UBSan, with many
+threads under ThreadSanitizer, and Python.
 All run even if one fails; what this machine lacks is named and left out. Behind make test.
 """
 
@@ -52,6 +53,11 @@ def test_sanitized() -> None:
     run_ctest("asan", "--label-exclude", "long")
 
 
+def test_threads() -> None:
+    cmake.build("tsan", "threads_test")
+    run_ctest("tsan", "--tests-regex", "^cpp[.]threads$")
+
+
 def test_python() -> None:
     lacking = [name for name in ("torch", "pytest") if importlib.util.find_spec(name) is None]
     if lacking:
@@ -67,7 +73,7 @@ def test_python() -> None:
 
 
 def main() -> int:
-    parts: list[Callable[[], None]] = [test_release, test_sanitized, test_python]
+    parts: list[Callable[[], None]] = [test_release, test_sanitized, test_threads, test_python]
 
     def one(part: Callable[[], None]) -> int:
         part()

@@ -68,7 +68,7 @@ def configure(preset: str) -> None:
     """Without GoogleTest, and without a network to fetch it, the C++ tests are left out."""
     arguments = []
     facts = [os.environ.get("CXX", ""), os.environ.get("CUDACXX", "")]
-    if preset != "asan":
+    if preset not in ("asan", "tsan"):
         torch = requirements.installed(packages.PYTHON, ["torch"]).get("torch", "none")
         arguments.append(f"-DPython_EXECUTABLE={packages.PYTHON}")
         facts.append(torch)
@@ -86,12 +86,14 @@ def configure(preset: str) -> None:
         _configure_once(preset, [*arguments, "-DROPE_TESTS=OFF"], facts)
 
 
-def build(preset: str) -> None:
+def build(preset: str, *targets: str) -> None:
+    """All targets unless some are named."""
     configure(preset)
     folder = ROOT / "build" / preset
+    only = ["--target", *targets] if targets else []
     step(
         f"build {preset}",
-        ["cmake", "--build", str(folder), "--parallel", str(jobs())],
+        ["cmake", "--build", str(folder), "--parallel", str(jobs()), *only],
         log=f"build-{preset}",
         advice=f"The build in build/{preset} failed: see the lines above",
         env=packages.environment(),
