@@ -7,7 +7,7 @@ RUN := .venv/bin/python
 NO_PYTHON := No $(PYTHON) on the PATH: install Python 3.11 or newer, or name one, as in make test PYTHON=python3.11.
 SETUP := @command -v "$(PYTHON)" >/dev/null || { echo "$(NO_PYTHON)" >&2; exit 1; }; "$(PYTHON)" scripts/setup.py
 
-.PHONY: help setup demo bench accuracy test fuzz check mutants same-bits wheel sass format clean
+.PHONY: help setup demo bench accuracy test fuzz sanitizers check mutants same-bits wheel sass format clean
 .NOTPARALLEL:
 
 help:  ## this list
@@ -39,6 +39,10 @@ check:  ## the gates: format, headers, layering, types, lint, oldest torch
 fuzz:  ## the operators with drawn arguments, for long: make fuzz ARGS="--minutes 20"
 	$(SETUP) fuzz
 	@$(RUN) scripts/fuzz.py $(ARGS)
+
+sanitizers:  ## libFuzzer below torch, Python tests under AddressSanitizer: ARGS="fuzz --minutes 20"
+	$(SETUP) sanitizers
+	@$(RUN) scripts/sanitizers/run.py $(ARGS)
 
 mutants:  ## seeded faults: do the tests notice? Some of them: make mutants ARGS="--only NAME …"
 	$(SETUP) mutants

@@ -16,28 +16,46 @@ namespace py = pybind11;
 namespace rope::glue {
 namespace {
 
-// torch knows the devices without another library being linked.
-DeviceFacts facts_of(const at::Tensor& q) {
-  DeviceFacts facts;
-  if (!q.is_cuda()) return facts;
-  const py::object device = py::module_::import("torch").attr("cuda").attr("get_device_properties")(
-      static_cast<int>(q.device().index()));
-  facts.num_multiprocessors = device.attr("multi_processor_count").cast<int32_t>();
-  facts.threads_per_multiprocessor = device.attr("max_threads_per_multi_processor").cast<int32_t>();
-  return facts;
+// torch knows the devices without another library being linked. Where there is none, as fake
+// tensors do not need one, the planner's own facts stand.
+Gpu gpu_of(const at::Tensor& q) {
+  Gpu gpu;
+  if (!q.is_cuda()) return gpu;
+  const py::module_ cuda = py::module_::import("torch.cuda");
+  const int index = static_cast<int>(q.device().index());
+  const bool is_found =
+      cuda.attr("is_available")().cast<bool>() && index < cuda.attr("device_count")().cast<int>();
+  if (!is_found) return gpu;
+  const py::object device = cuda.attr("get_device_properties")(index);
+  gpu.facts.num_multiprocessors = device.attr("multi_processor_count").cast<int32_t>();
+  gpu.facts.threads_per_multiprocessor =
+      device.attr("max_threads_per_multi_processor").cast<int32_t>();
+  gpu.architecture =
+      10 * device.attr("major").cast<int32_t>() + device.attr("minor").cast<int32_t>();
+  return gpu;
+}
+
+py::object tuple_of(const std::optional<std::array<uint32_t, 3>>& extents) {
+  if (!extents) return py::none();
+  return py::tuple(py::cast(*extents));
 }
 
 py::dict dict_of(const Explanation& explanation) {
   const bool is_good = !explanation.error.has_value();
-  const std::optional<Work>& work = explanation.work;
+  const bool has_costs = is_good && explanation.costs.has_value();
+  const std::optional<Work> work = has_costs ? explanation.costs->work : std::nullopt;
+  const py::object none = py::none();
   py::dict dict;
-  dict["backend"] = is_good ? py::cast(explanation.backend) : py::none();
-  dict["vector_bytes"] = work ? py::cast(work->vector_bytes) : py::none();
-  dict["heads_per_thread"] = work ? py::cast(work->heads_per_thread) : py::none();
-  dict["grid"] = work && work->grid ? py::tuple(py::cast(*work->grid)) : py::object(py::none());
-  dict["block"] = work && work->block ? py::tuple(py::cast(*work->block)) : py::object(py::none());
-  dict["bytes"] = is_good ? py::cast(explanation.bytes) : py::none();
-  dict["angles"] = is_good ? py::cast(explanation.is_table ? "table" : "computed") : py::none();
+  dict["backend"] = is_good ? py::cast(explanation.backend) : none;
+  dict["vector_bytes"] = work ? py::cast(work->vector_bytes) : none;
+  dict["heads_per_thread"] = work ? py::cast(work->heads_per_thread) : none;
+  dict["grid"] = work ? tuple_of(work->grid) : none;
+  dict["block"] = work ? tuple_of(work->block) : none;
+  dict["launches"] = work ? py::cast(work->launches) : none;
+  dict["bytes"] = has_costs ? py::cast(explanation.costs->bytes) : none;
+  dict["copies"] = has_costs ? py::cast(explanation.costs->copies) : none;
+  dict["angles"] = is_good ? py::cast(explanation.is_table ? "table" : "computed") : none;
+  dict["frequencies"] = is_good ? py::cast(explanation.frequencies) : none;
   dict["error"] = py::cast(explanation.error);
   return dict;
 }
@@ -66,7 +84,7 @@ void define_explain(py::module_& m) {
     const Options options{inv_freq,         cos_sin,    cos,           sin,          base,
                           attention_factor, rotary_dim, rotary_offset, interleaved,  inverse,
                           layout,           offsets,    cu_seqlens,    skip_negative};
-    return dict_of(explain(q, k, pos, options, facts_of(q)));
+    return dict_of(explain(q, k, pos, options, gpu_of(q)));
   };
   const Options defaults;
   m.def("explain", function, py::arg("q"), py::arg("k") = py::none(), py::arg("pos") = py::none(),

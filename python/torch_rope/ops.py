@@ -196,12 +196,27 @@ def explain(
 ) -> dict[str, Any]:
     """Says what `apply` would do with these arguments; nothing is run or written.
 
-    Keys: backend, vector_bytes, heads_per_thread, grid, block (None on the CPU), bytes (moved),
-    angles ("table" or "computed") and error: None, or the text that `apply` would raise.
+    backend: type of q's device. angles: "table" or "computed". frequencies: where they lie: "base",
+    "host" (an inv_freq on the CPU: read by the call, so that a captured graph keeps its values),
+    "device", or None for a table alone. copies: names of arguments that are copied first, because
+    the kernels do not take their strides. bytes: rotated components read and written, positions
+    and table rows read. vector_bytes: of one memory access of a thread, on the CPU of a register;
+    less than 16 on a GPU means that an address, stride or rotary_dim is no multiple of 16 bytes.
+    heads_per_thread: heads that share the angles a thread has made.
+    grid, block (of the first rotation), launches (all of the call, copies and conversions too):
+    None on the CPU. error: None, or the text that `apply` would raise; the rest is then None.
+
+    Tensors without memory are told about too: fake ones as if their storage were aligned, on this
+    GPU or, where there is none, on one of 132 multiprocessors; symbolic extents leave all that
+    depends on them None, and so does the meta device, where nothing runs.
     """
+    offsets = keywords.get("offsets")
     if "offsets" in keywords:
         _with_offsets(q, keywords)
-    return native.explain(q, k, pos, **keywords)
+    said = native.explain(q, k, pos, **keywords)
+    if isinstance(offsets, int) and said["launches"] is not None:
+        said["launches"] += 1  # fills the tensor that the operator gets
+    return said
 
 
 def build_info() -> dict[str, Any]:

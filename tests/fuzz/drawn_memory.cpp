@@ -2,7 +2,6 @@
 #include <algorithm>
 #include <cstring>
 #include <initializer_list>
-#include <limits>
 
 #include "drawn_params.h"
 
@@ -57,7 +56,7 @@ bool Memory::add(Input& input, std::initializer_list<Dim> dims, size_t item_size
     const Wide reach = is_empty ? 0 : Wide{dim.count - 1} * dim.stride;
     (reach < 0 ? low : high) += reach;
   }
-  if ((high - low + 1) * static_cast<Wide>(item_size) > kMostBytes) return false;
+  if (high - low >= kMostBytes / static_cast<Wide>(item_size)) return false;
   const size_t before = input.one_in(2) ? static_cast<size_t>(input.between(0, 15)) * item_size : 0;
   const size_t size = is_empty ? 0 : static_cast<size_t>(high - low + 1) * item_size;
   void* start = nullptr;
@@ -134,8 +133,7 @@ bool Memory::attach(Input& input, Params& params) {
   }
   const int64_t sequences = params.num_sequences > 0 ? params.num_sequences : params.num_batches;
   if (input.one_in(2) && !add_integers(input, sequences, params.offsets)) return false;
-  const bool is_ragged =
-      params.num_sequences > 0 && params.num_sequences < std::numeric_limits<int64_t>::max();
+  const bool is_ragged = params.num_sequences > 0 && params.num_sequences < kMost;
   if (is_ragged && !add_integers(input, params.num_sequences + 1, params.cu_seqlens)) return false;
   return add_angles(input, params);
 }

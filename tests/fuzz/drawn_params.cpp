@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <initializer_list>
 #include <iterator>
-#include <limits>
 #include <type_traits>
 
 namespace rope::fuzz {
@@ -64,7 +63,9 @@ void draw_positions(Drawer& draw, Input& input, Params& params) {
     array->type = draw.one_of<Integer>(2);
     array->stride = draw.stride();
   }
-  params.num_sequences = input.one_in(3) ? draw.extent(0) : 0;
+  if (!input.one_in(3)) return;
+  params.num_sequences = draw.extent(0);
+  if (!draw.is_wild()) params.num_batches = 1;  // else there are none
 }
 
 bool is_one_of(int64_t value, int64_t count) {
@@ -84,7 +85,7 @@ int64_t bytes_of(Integer type) {
 }
 
 bool fits_63_bits(Wide value) {
-  return value <= std::numeric_limits<int64_t>::max();
+  return value <= kMost;
 }
 
 // What holds for every call, one without elements too.

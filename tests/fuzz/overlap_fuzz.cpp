@@ -103,7 +103,7 @@ void judge_small(Input& input) {
 }
 
 int64_t not_negative(Input& input) {
-  return input.integer() & std::numeric_limits<int64_t>::max();
+  return input.integer() & kMost;
 }
 
 Array any_array(Input& input) {

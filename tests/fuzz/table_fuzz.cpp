@@ -33,7 +33,7 @@ TableParams draw_table(Input& input) {
 bool is_sound(const TableParams& params) {
   return params.size == sizeof(TableParams) && params.num_pairs >= 1 &&
          params.num_pairs <= kMaxRotaryDim / 2 && params.num_rows >= 0 &&
-         __int128{8} * params.num_pairs * params.num_rows <= std::numeric_limits<int64_t>::max();
+         __int128{8} * params.num_pairs * params.num_rows <= kMost;
 }
 
 struct Rows {

@@ -9,6 +9,7 @@ import re
 import pytest
 import torch
 from cases import random, same_bits
+from torch._subclasses import FakeTensorMode
 
 import torch_rope
 
@@ -124,6 +125,43 @@ def test_parameters_meta_and_no_heads(function):
     assert type(function(parameter, 4)) is torch.Tensor
     assert function(torch.empty(8, 3, device="meta"), 4).shape == (8, 3)
     assert function(torch.empty(0, 3), 4).shape == (0, 3)
+
+
+STRIDES = {
+    "transposed": lambda: torch.randn(5, 12).T,
+    "permuted": lambda: torch.randn(3, 2, 12).permute(2, 0, 1),
+    "channels-last": lambda: torch.randn(12, 3, 2, 2).to(memory_format=torch.channels_last),
+    "expanded": lambda: torch.randn(1, 5).expand(12, 5),
+}
+
+
+@pytest.mark.parametrize("make", STRIDES.values(), ids=STRIDES)
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_results_are_new_and_contiguous(function, make):
+    weight = make()
+    result = function(weight, 6, rotary_dim=4)
+    assert result.is_contiguous()
+    assert result.untyped_storage().data_ptr() != weight.untyped_storage().data_ptr()
+    assert torch.equal(result, function(weight.contiguous(), 6, rotary_dim=4))
+
+
+@pytest.mark.parametrize("place", ["cpu", "cuda"])
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_fake(function, place):
+    with FakeTensorMode():
+        result = function(torch.empty(12, 5, device=place), 6, rotary_offset=-4)
+    assert (result.shape, result.device.type) == ((12, 5), place)
+
+
+@pytest.mark.parametrize("dynamic", [False, True], ids=["static", "dynamic"])
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_compiled(function, dynamic):
+    def convert(weight):
+        return function(weight, 6, rotary_dim=4)
+
+    compiled = torch.compile(convert, fullgraph=True, dynamic=dynamic, backend="aot_eager")
+    weight = torch.randn(12, 5)
+    assert torch.equal(compiled(weight), convert(weight))
 
 
 @pytest.mark.parametrize(
