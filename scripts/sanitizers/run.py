@@ -1,5 +1,6 @@
 """Builds under sanitizers, and what runs in them: fuzz (libFuzzer below torch) and python (the
-Python tests on an instrumented library). Behind make sanitizers; docs/testing.md says what they look at.
+Python tests on an instrumented library). Behind make sanitizers; docs/testing.md says what they
+look at.
 
 Usage: .venv/bin/python scripts/sanitizers/run.py [fuzz|python …] [--minutes M] [--all] …
 """
