@@ -85,7 +85,9 @@ void merge_strides(Strides& stride) {
 Params merge_batches(const Params& params) noexcept {
   Params merged = params;
   const bool per_batch = params.offsets.data != nullptr;
-  if (params.num_tokens != 1 || params.num_batches <= 1 || per_batch) return merged;
+  if (params.num_tokens != 1 || params.num_batches <= 1 || per_batch || is_empty(params)) {
+    return merged;
+  }
   for (int32_t a = 0; a < params.num_axes; ++a) {
     // A counted position is 0 for every token of a batch of one, and would not be after merging.
     if (params.axes[a].positions == nullptr) return merged;
