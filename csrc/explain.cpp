@@ -177,7 +177,9 @@ int64_t copies_on_device(const Call& call, const std::vector<const char*>& copie
 Work work_on_cuda(const Call& call, const Params& given_params, const Gpu& gpu,
                   const std::vector<const char*>& copies) {
   const Params params = merge_batches(given_params);
-  const Plan plan = make_plan(params, gpu.facts);
+  DeviceFacts facts = gpu.facts;
+  if (gpu.architecture != 0) facts.image = image_of(build_info(), gpu.architecture);
+  const Plan plan = make_plan(params, facts);
   return {plan.vector_bytes, plan.heads_per_thread,
           std::array<uint32_t, 3>{plan.grid[0], plan.grid[1], plan.grid[2]},
           std::array<uint32_t, 3>{plan.block[0], plan.block[1], plan.block[2]},
@@ -258,21 +260,28 @@ Explanation explain(const at::Tensor& q, const std::optional<at::Tensor>& k,
   return explanation;
 }
 
-bool serves(const BuildInfo& build, int32_t architecture) {
-  // 90 of "sm_90"; 0 of what CMake was told in words, "native", which is not known here.
+int32_t image_of(const BuildInfo& build, int32_t architecture) {
+  // 90 of "sm_90"; 0 of what CMake was told in words, "native", which is taken to fit.
   const auto number_of = [](const std::string& name) {
     return std::atoi(name.c_str() + name.find('_') + 1);
   };
   // "sm_90a" is for that one alone.
   const auto is_for_one = [](const std::string& name) { return std::isalpha(name.back()) != 0; };
+  int32_t newest = 0;
   for (const std::string& name : build.architectures) {
     const int32_t built = number_of(name);
     const bool is_same_family = built / 10 == architecture / 10 && built <= architecture;
-    if (built == 0 || built == architecture || (is_same_family && !is_for_one(name))) return true;
+    if (built == 0 || built == architecture) return architecture;
+    if (is_same_family && !is_for_one(name)) newest = std::max(newest, built);
   }
-  if (!build.ptx) return false;
+  if (newest != 0 || !build.ptx) return newest;
   const int32_t oldest = number_of(*build.ptx);
-  return oldest == architecture || (oldest < architecture && !is_for_one(*build.ptx));
+  const bool fits = oldest == architecture || (oldest < architecture && !is_for_one(*build.ptx));
+  return fits ? oldest : 0;
+}
+
+bool serves(const BuildInfo& build, int32_t architecture) {
+  return image_of(build, architecture) != 0;
 }
 
 BuildInfo build_info() {

@@ -1,5 +1,5 @@
-// The cosines and sines of some adjacent pairs of one token, from a table row or from the phase.
-// For thread.h and cpu/. kPairs is a compile-time count, so that a thread keeps them in registers.
+// The cosines and sines of a lane's pairs, from a table row or from the phase. For thread.h, and in
+// part for cpu/. How many pairs is known at compile time, so that a thread keeps them in registers.
 #pragma once
 
 #include <cstdint>
@@ -12,7 +12,9 @@
 
 namespace rope {
 
-enum class Source : int32_t { kComputed = 0, kTable = 1 };
+// Where a kernel finds its angles. kGeneral asks the call, and serves every one; the others are for
+// common calls alone (is_common in plan.h says which), with less to ask and fewer registers.
+enum class Source : int32_t { kGeneral = 0, kComputed = 1, kTable = 2 };
 
 inline namespace ROPE_TARGET {
 
@@ -44,61 +46,81 @@ ROPE_HOST_DEVICE float read_value(const Memory& memory, const void* data, Dtype 
   return dtype == Dtype::kFloat16 ? to_float(Half{bits}) : to_float(BFloat16{bits});
 }
 
-struct alignas(16) FourFloats {
-  float values[4];
+template <int kCount>
+struct alignas(4 * kCount) Floats {
+  float values[kCount];
 };
 
-// kPairs cosines or sines of a row, in 16-byte reads where the row allows them.
-template <int kPairs, bool kSine, class Memory>
-ROPE_HOST_DEVICE void read_row(const Memory& memory, const Table& table, int64_t first,
-                               CosSin* angles) {
+// Reads kCount adjacent values of a row that is aligned to as many.
+template <int kCount, class Memory, class Put>
+ROPE_HOST_DEVICE void read_floats(const Memory& memory, const float* row, Put put) {
+  const auto values = memory.read(reinterpret_cast<const Floats<kCount>*>(row));
+  ROPE_UNROLL
+  for (int i = 0; i < kCount; ++i) put(i, values.values[i]);
+}
+
+// A lane's cosines or sines from float32 values without gaps, in reads of 16 bytes, or of 8 where
+// its pairs come in twos; the row is aligned to them.
+template <bool kSine, int kPairs, class Pairs, class Memory>
+ROPE_HOST_DEVICE void read_aligned_row(const Memory& memory, const float* row, const Pairs& pairs,
+                                       CosSin* angles) {
+  constexpr int kRead = Pairs::kRun % 4 == 0 ? 4 : 2;
+  static_assert(Pairs::kRun % kRead == 0);
+  ROPE_UNROLL
+  for (int j = 0; j < kPairs; j += kRead) {
+    read_floats<kRead>(memory, row + pairs[j], [&](int i, float value) {
+      (kSine ? angles[j + i].sin : angles[j + i].cos) = value;
+    });
+  }
+}
+
+// The same from any table.
+template <bool kSine, int kPairs, class Pairs, class Memory>
+ROPE_HOST_DEVICE void read_row(const Memory& memory, const Table& table, int64_t row,
+                               const Pairs& pairs, CosSin* angles) {
   const void* data = kSine ? table.sin : table.cos;
-  const auto put = [&](int j, float value) { (kSine ? angles[j].sin : angles[j].cos) = value; };
-  if constexpr (kPairs % 4 == 0) {
-    const float* row = static_cast<const float*>(data) + first;
-    const bool aligned = reinterpret_cast<uintptr_t>(row) % sizeof(FourFloats) == 0;
+  if constexpr (Pairs::kRun % 4 == 0) {
+    const float* floats = static_cast<const float*>(data) + row;
+    const bool aligned = reinterpret_cast<uintptr_t>(floats) % sizeof(Floats<4>) == 0;
     if (table.dtype == Dtype::kFloat32 && table.stride_pair == 1 && aligned) {
-      ROPE_UNROLL
-      for (int j = 0; j < kPairs; j += 4) {
-        const FourFloats four = memory.read(reinterpret_cast<const FourFloats*>(row + j));
-        ROPE_UNROLL
-        for (int i = 0; i < 4; ++i) put(j + i, four.values[i]);
-      }
-      return;
+      return read_aligned_row<kSine, kPairs>(memory, floats, pairs, angles);
     }
   }
   ROPE_UNROLL
   for (int j = 0; j < kPairs; ++j) {
-    put(j, read_value(memory, data, table.dtype, first + j * table.stride_pair));
+    const float value = read_value(memory, data, table.dtype, row + pairs[j] * table.stride_pair);
+    (kSine ? angles[j].sin : angles[j].cos) = value;
   }
 }
 
-// NaN for all pairs where there are no frequencies at all. The first axis is the one that every
-// call has: its position is read once, the others' again for each pair, which costs no registers.
-template <int kPairs, class Memory>
-ROPE_HOST_DEVICE void compute_angles(const Memory& memory, const Params& params, const Token& token,
-                                     const Origin& origin, int64_t head, int32_t pair,
-                                     CosSin* angles) {
+template <int kPairs>
+ROPE_HOST_DEVICE void set_no_angles(CosSin* angles) {
+  ROPE_UNROLL
+  for (int j = 0; j < kPairs; ++j) angles[j] = no_angle();
+}
+
+// Of a call with any number of axes, for the head that is given. The first axis is the one that
+// every call has: its position is read once, the others' again for each pair, which costs no
+// registers.
+template <int kPairs, class Pairs, class Memory>
+ROPE_HOST_DEVICE void compute_any_angles(const Memory& memory, const Params& params,
+                                         const Token& token, const Origin& origin, int64_t head,
+                                         const Pairs& pairs, CosSin* angles) {
   const Frequencies& frequencies = params.frequencies;
-  if (frequencies.turns == nullptr) {
-    ROPE_UNROLL
-    for (int j = 0; j < kPairs; ++j) angles[j] = no_angle();
-    return;
-  }
+  if (frequencies.turns == nullptr) return set_no_angles<kPairs>(angles);
   const uint64_t position = position_of(memory, params.axes[0], token, origin);
-  const int64_t first = head * frequencies.stride_head + pair;
+  const int64_t own = head * frequencies.stride_head;
   ROPE_UNROLL
   for (int j = 0; j < kPairs; ++j) {
-    uint64_t turns = memory.turns(frequencies, first + j);
+    uint64_t turns = memory.turns(frequencies, own + pairs[j]);
     uint64_t phase = position * turns;
     bool invalid = turns == kInvalidTurns;
-    // Unrolled, the loop that calls of one axis never enter would be half of the code, and the
-    // 16-byte kernels would need 75 registers instead of 54 (make sass; sm_90, nvcc 13.0).
+    // Unrolled, the loop that calls of one axis never enter would be half of the code.
 #if defined(__CUDACC__)
 #pragma unroll 1
 #endif
     for (int32_t a = 1; a < params.num_axes; ++a) {
-      turns = memory.turns(frequencies, a * frequencies.stride_axis + first + j);
+      turns = memory.turns(frequencies, a * frequencies.stride_axis + own + pairs[j]);
       phase += position_of(memory, params.axes[a], token, origin) * turns;
       invalid |= turns == kInvalidTurns;
     }
@@ -107,20 +129,71 @@ ROPE_HOST_DEVICE void compute_angles(const Memory& memory, const Params& params,
   }
 }
 
-template <Source kSource, int kPairs, class Memory>
-ROPE_HOST_DEVICE void angles_of(const Memory& memory, const Params& params, const Token& token,
-                                int64_t head, int32_t pair, CosSin* angles) {
+template <int kPairs, class Pairs, class Memory>
+ROPE_HOST_DEVICE void any_angles(const Memory& memory, const Params& params, const Token& token,
+                                 int64_t head, const Pairs& pairs, CosSin* angles) {
   const Origin origin = origin_of(memory, params, token);
   int64_t row = -1;
-  if constexpr (kSource == Source::kTable) {
-    const Table& table = params.table;
-    row = table_row(memory, params, token, origin, head);
-    if (row >= 0) {
-      read_row<kPairs, false>(memory, table, row + pair * table.stride_pair, angles);
-      read_row<kPairs, true>(memory, table, row + pair * table.stride_pair, angles);
+  if (params.table.cos != nullptr) row = table_row(memory, params, token, origin, head);
+  if (row >= 0) {
+    read_row<false, kPairs>(memory, params.table, row, pairs, angles);
+    read_row<true, kPairs>(memory, params.table, row, pairs, angles);
+  } else {
+    compute_any_angles<kPairs>(memory, params, token, origin, head, pairs, angles);
+  }
+}
+
+// Of a common call: one axis, frequencies that are numbers.
+template <int kPairs, class Pairs, class Memory>
+ROPE_HOST_DEVICE void compute_common_angles(const Memory& memory, const Params& params,
+                                            uint64_t position, const Pairs& pairs,
+                                            CosSin* angles) {
+  uint64_t turns[kPairs];
+  ROPE_UNROLL
+  for (int run = 0; run < Pairs::kRuns; ++run) {
+    memory.template turns<Pairs::kRun>(params.frequencies, pairs.first[run],
+                                       turns + run * Pairs::kRun);
+  }
+  ROPE_UNROLL
+  for (int j = 0; j < kPairs; ++j) {
+    angles[j] = computed_angle(position * turns[j], params.frequencies.attention_factor, false);
+  }
+}
+
+template <int kPairs, class Pairs, class Memory>
+ROPE_HOST_DEVICE void common_table_angles(const Memory& memory, const Params& params,
+                                          const Token& token, const Origin& origin,
+                                          const Pairs& pairs, CosSin* angles) {
+  const Table& table = params.table;
+  const int64_t row = table_row(memory, params, token, origin, 0);
+  if (row >= 0) {
+    read_aligned_row<false, kPairs>(memory, static_cast<const float*>(table.cos) + row, pairs,
+                                    angles);
+    read_aligned_row<true, kPairs>(memory, static_cast<const float*>(table.sin) + row, pairs,
+                                   angles);
+  } else if (params.frequencies.turns == nullptr) {
+    set_no_angles<kPairs>(angles);
+  } else {
+    const uint64_t position = position_of(memory, params.axes[0], token, origin);
+    compute_common_angles<kPairs>(memory, params, position, pairs, angles);
+  }
+}
+
+// What head is given counts where angles differ by head, which is never so in a common call.
+template <Source kSource, int kPairs, class Pairs, class Memory>
+ROPE_HOST_DEVICE void angles_of(const Memory& memory, const Params& params, const Token& token,
+                                int64_t head, const Pairs& pairs, CosSin* angles) {
+  if constexpr (kSource == Source::kGeneral) {
+    any_angles<kPairs>(memory, params, token, head, pairs, angles);
+  } else {
+    const Origin origin = batch_origin(memory, params, token);
+    if constexpr (kSource == Source::kTable) {
+      common_table_angles<kPairs>(memory, params, token, origin, pairs, angles);
+    } else {
+      const uint64_t position = position_of(memory, params.axes[0], token, origin);
+      compute_common_angles<kPairs>(memory, params, position, pairs, angles);
     }
   }
-  if (row < 0) compute_angles<kPairs>(memory, params, token, origin, head, pair, angles);
   if (params.inverse) {
     ROPE_UNROLL
     for (int j = 0; j < kPairs; ++j) angles[j].sin = negate(angles[j].sin);

@@ -18,12 +18,32 @@ struct Variant {
   static constexpr Source kSource = kSourceValue;
 };
 
-template <class Scalar, class Pairs, Source kSource, class Visitor>
-auto dispatch_width(const Plan& plan, Visitor&& visit) {
+// Kernels that serve common calls alone: 16 bytes and, where the machine code is for sm_100 or
+// newer, 32.
+template <class Pairs, Source kSource, class Visitor>
+auto dispatch_common(const Plan& plan, Visitor&& visit) {
+  if (plan.vector_bytes == 32) {
+    return plan.heads_per_thread == 2 ? visit(Variant<Pairs, 32, 2, kSource>())
+                                      : visit(Variant<Pairs, 32, 1, kSource>());
+  }
+  switch (plan.heads_per_thread) {
+    case 5:
+      return visit(Variant<Pairs, 16, 5, kSource>());
+    case 4:
+      return visit(Variant<Pairs, 16, 4, kSource>());
+    case 2:
+      return visit(Variant<Pairs, 16, 2, kSource>());
+    default:
+      return visit(Variant<Pairs, 16, 1, kSource>());
+  }
+}
+
+// Kernels that serve every call.
+template <class Scalar, class Pairs, class Visitor>
+auto dispatch_general(const Plan& plan, Visitor&& visit) {
+  constexpr Source kSource = Source::kGeneral;
   if (plan.vector_bytes == 16) {
     switch (plan.heads_per_thread) {
-      case 5:
-        return visit(Variant<Pairs, 16, 5, kSource>());
       case 4:
         return visit(Variant<Pairs, 16, 4, kSource>());
       case 2:
@@ -41,9 +61,14 @@ auto dispatch_width(const Plan& plan, Visitor&& visit) {
 
 template <class Scalar, class Pairs, class Visitor>
 auto dispatch_source(const Plan& plan, Visitor&& visit) {
-  return plan.source == Source::kTable
-             ? dispatch_width<Scalar, Pairs, Source::kTable>(plan, visit)
-             : dispatch_width<Scalar, Pairs, Source::kComputed>(plan, visit);
+  switch (plan.source) {
+    case Source::kTable:
+      return dispatch_common<Pairs, Source::kTable>(plan, visit);
+    case Source::kComputed:
+      return dispatch_common<Pairs, Source::kComputed>(plan, visit);
+    default:
+      return dispatch_general<Scalar, Pairs>(plan, visit);
+  }
 }
 
 // Calls visit with the Variant that the plan asks for, and returns what it returns.

@@ -3,8 +3,12 @@
 // device's. A Memory has
 //   T read(const T*)                        positions, offsets, tables: never written by the call
 //   uint64_t turns(const Frequencies&, i)   word i of the frequencies, wherever they lie
-//   Vector<n> load(const void*)             data that is rotated, possibly in place
-//   void store(void*, const Vector<n>&)
+//   void turns<n>(const Frequencies&, i, uint64_t*)   n of them from word i on, n even
+//   Vector<n> load<n>(const void*)          data that is rotated, possibly in place
+//   void store<n>(void*, const Vector<n>&)
+//   void wait_for_earlier_work()            before the first read of any of this
+//   void let_later_work_start()             when a thread has asked for all it rotates
+// of which the CPU's own traversal needs the first two.
 #pragma once
 
 #include <cstdint>

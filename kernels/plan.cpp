@@ -1,4 +1,4 @@
-// The planner: vector width by alignment, heads per thread by regime, grid by extents.
+// The planner: vector width by alignment, kernel and heads per thread by regime, grid by extents.
 #include "plan.h"
 
 #include <algorithm>
@@ -8,11 +8,27 @@ namespace rope {
 namespace {
 
 constexpr int32_t kThreadsPerBlock = 256;
-// Decode: so few tokens that every thread should start at once, whatever it then recomputes.
+// Decode: so few tokens that every thread should start at once, whatever it then recomputes. Small
+// blocks, a warp for each of a multiprocessor's four schedulers.
 constexpr int64_t kDecodeTokens = 64;
+constexpr int32_t kDecodeThreadsPerBlock = 128;
+// Widths and heads per thread of the kernels, and the threads of each that registers let a
+// multiprocessor hold (cuda/kernel.cuh asks the compiler for as many, docs/machine-code.md shows
+// it): from the most that a thread can have in flight to the least. Two vectors of 16 bytes or one
+// of 32 are as much.
+struct Residence {
+  int32_t bytes;
+  int32_t heads;
+  int32_t threads;
+};
+constexpr Residence kResidence[] = {
+    {32, 2, 512}, {32, 1, 768}, {16, 5, 512}, {16, 4, 768}, {16, 2, 1024}};
+// A dependent launch saves its half a microsecond only where that shows.
+constexpr int64_t kMostWavesOfDependentLaunch = 4;
 constexpr int64_t kMaxGridX = 0x7fffffff;
 constexpr int64_t kMaxGridYZ = 65535;
 constexpr int64_t kMaxBlockZ = 64;
+constexpr int64_t kMaxInt32 = 0x7fffffff;
 
 int64_t ceil_div(int64_t a, int64_t b) {
   return a / b + (a % b != 0);
@@ -29,30 +45,113 @@ uint64_t address_bits(const void* address, const Strides& stride, const Params& 
   return bits;
 }
 
-int32_t heads_per_thread_of(const Params& params, const Plan& plan, const DeviceFacts& facts) {
-  if (plan.vector_bytes < 16 || angles_differ_by_head(params)) return 1;
-  const int64_t tokens = params.num_batches * params.num_tokens;
-  if (tokens <= kDecodeTokens) return 1;
-  const int64_t heads = params.q.num_heads + params.k.num_heads;
+bool fits_32_bits(const Heads& heads, int32_t size) {
+  if (heads.num_heads > kMaxInt32) return false;
+  if (heads.num_heads == 0) return true;
+  const int64_t most = kMaxInt32 / size / std::max<int64_t>(1, heads.num_heads);
+  for (const int64_t stride : {heads.in_stride.head, heads.out_stride.head}) {
+    if (stride > most || stride < -most) return false;
+  }
+  return true;
+}
+
+bool is_aligned(const void* address, size_t bytes) {
+  return reinterpret_cast<uintptr_t>(address) % bytes == 0;
+}
+
+bool has_common_table(const Params& params) {
+  const Table& table = params.table;
+  constexpr int64_t kFloats = 4;
+  const bool batches = table.per_token && params.num_batches > 1;
+  return table.dtype == Dtype::kFloat32 && table.stride_pair == 1 && is_aligned(table.cos, 16) &&
+         is_aligned(table.sin, 16) && table.stride.token % kFloats == 0 &&
+         (!batches || table.stride.batch % kFloats == 0);
+}
+
+// A table needs none.
+bool has_common_frequencies(const Params& params) {
+  const Frequencies& frequencies = params.frequencies;
+  if (frequencies.turns == nullptr) return params.table.cos != nullptr;
+  if (frequencies.may_be_invalid) return false;
+  return frequencies.on_host ? params.rotary_dim / 2 <= kMaxCommonHostTurns
+                             : is_aligned(frequencies.turns, 16);
+}
+
+int64_t heads_of(const Params& params) {
+  return params.q.num_heads + params.k.num_heads;
+}
+
+double threads_of(const Params& params, const Plan& plan) {
+  return static_cast<double>(params.num_batches) * static_cast<double>(params.num_tokens) *
+         static_cast<double>(plan.lanes) *
+         static_cast<double>(ceil_div(heads_of(params), plan.heads_per_thread));
+}
+
+bool is_decode(const Params& params) {
+  return params.num_batches * params.num_tokens <= kDecodeTokens;
+}
+
+// Where neither four nor five divide the heads, some slots of threads may stay idle, which costs
+// nothing but registers: up to an eighth of the heads.
+bool shares_well(int64_t heads, int32_t heads_per_thread) {
+  const int64_t beyond = heads % heads_per_thread;
+  if (beyond == 0) return true;
+  return heads % 4 != 0 && heads % 5 != 0 && heads_per_thread - beyond <= heads / 8;
+}
+
+bool has_kernel(Source source, const Residence& residence) {
+  const bool is_general = source == Source::kGeneral;
+  return !is_general || (residence.bytes == 16 && residence.heads <= 4);
+}
+
+// The most work a thread can have that still fills the machine once; for a few tokens, the least.
+void set_work_of_thread(const Params& params, int32_t widest, const DeviceFacts& facts,
+                        Plan& plan) {
+  const auto take = [&](int32_t bytes, int32_t heads) {
+    plan.vector_bytes = bytes;
+    plan.lanes = params.rotary_dim / 2 / (bytes / size_of(params.dtype));
+    plan.heads_per_thread = heads;
+  };
+  take(std::min(widest, 16), 1);
+  if (widest < 16 || angles_differ_by_head(params) || is_decode(params)) return;
+  for (const Residence& residence : kResidence) {
+    if (residence.bytes > widest || !has_kernel(plan.source, residence)) continue;
+    if (!shares_well(heads_of(params), residence.heads)) continue;
+    const double machine =
+        static_cast<double>(facts.num_multiprocessors) *
+        static_cast<double>(std::min(residence.threads, facts.threads_per_multiprocessor));
+    take(residence.bytes, residence.heads);
+    if (threads_of(params, plan) >= machine) return;
+  }
+  take(std::min(widest, 16), 1);
+}
+
+bool wants_dependent_launch(const Params& params, const Plan& plan, const DeviceFacts& facts) {
   const double machine = static_cast<double>(facts.num_multiprocessors) *
                          static_cast<double>(facts.threads_per_multiprocessor);
-  // The most heads that still fill the machine once, and that leave no thread with fewer.
-  for (const int32_t candidate : {5, 4, 2}) {
-    const double threads = static_cast<double>(tokens) * static_cast<double>(plan.lanes) *
-                           static_cast<double>(heads) / candidate;
-    if (heads % candidate == 0 && threads >= machine) return candidate;
+  return facts.image >= 90 && threads_of(params, plan) <= kMostWavesOfDependentLaunch * machine;
+}
+
+void set_kernel(const Params& params, const DeviceFacts& facts, Plan& plan) {
+  const bool common = is_common(params);
+  const int32_t widest = vector_bytes_of(params, common && facts.image >= 100 ? 32 : 16);
+  if (common && widest >= 16) {
+    plan.source = params.table.cos == nullptr ? Source::kComputed : Source::kTable;
   }
-  return 1;
+  set_work_of_thread(params, widest, facts, plan);
+  plan.head_chunks = ceil_div(heads_of(params), plan.heads_per_thread);
+  plan.dependent_launch = wants_dependent_launch(params, plan, facts);
 }
 
 void set_block(const Params& params, Plan& plan) {
-  const int64_t slots = std::min<int64_t>(plan.head_chunks, kThreadsPerBlock / plan.lanes);
+  const int32_t threads = is_decode(params) ? kDecodeThreadsPerBlock : kThreadsPerBlock;
+  const int64_t slots = std::min<int64_t>(plan.head_chunks, threads / plan.lanes);
   const int64_t head_slots = std::max<int64_t>(slots, 1);
   const int64_t per_token = plan.lanes * head_slots;
   const int64_t most = std::min<int64_t>(kMaxBlockZ, params.num_tokens);
   plan.block[0] = static_cast<uint32_t>(plan.lanes);
   plan.block[1] = static_cast<uint32_t>(head_slots);
-  plan.block[2] = static_cast<uint32_t>(std::clamp<int64_t>(kThreadsPerBlock / per_token, 1, most));
+  plan.block[2] = static_cast<uint32_t>(std::clamp<int64_t>(threads / per_token, 1, most));
 }
 
 // As much of a dimension, from first on, as a grid of at most max_blocks covers.
@@ -104,7 +203,7 @@ Params merge_batches(const Params& params) noexcept {
   return merged;
 }
 
-int32_t vector_bytes_of(const Params& params) noexcept {
+int32_t vector_bytes_of(const Params& params, int32_t limit) noexcept {
   const uint64_t size = static_cast<uint64_t>(size_of(params.dtype));
   uint64_t bits = static_cast<uint64_t>(params.rotary_dim / 2) * size;
   for (const Heads* heads : {&params.q, &params.k}) {
@@ -113,17 +212,22 @@ int32_t vector_bytes_of(const Params& params) noexcept {
     bits |= address_bits(heads->out, heads->out_stride, params, *heads);
   }
   const uint64_t lowest = bits & (uint64_t{0} - bits);
-  return static_cast<int32_t>(std::clamp<uint64_t>(lowest, size, 16));
+  return static_cast<int32_t>(std::clamp<uint64_t>(lowest, size, static_cast<uint64_t>(limit)));
+}
+
+bool is_common(const Params& params) noexcept {
+  const int32_t size = size_of(params.dtype);
+  return params.num_axes == 1 && params.num_sequences == 0 && !angles_differ_by_head(params) &&
+         has_common_frequencies(params) &&
+         (params.table.cos == nullptr || has_common_table(params)) &&
+         params.num_batches <= kMaxInt32 && params.num_tokens <= kMaxInt32 &&
+         fits_32_bits(params.q, size) && fits_32_bits(params.k, size) &&
+         heads_of(params) <= kMaxInt32 / 8;
 }
 
 Plan make_plan(const Params& params, const DeviceFacts& facts) noexcept {
   Plan plan;
-  plan.vector_bytes = vector_bytes_of(params);
-  plan.source = params.table.cos == nullptr ? Source::kComputed : Source::kTable;
-  const int32_t pairs = plan.vector_bytes / size_of(params.dtype);
-  plan.lanes = params.rotary_dim / 2 / pairs;
-  plan.heads_per_thread = heads_per_thread_of(params, plan, facts);
-  plan.head_chunks = ceil_div(params.q.num_heads + params.k.num_heads, plan.heads_per_thread);
+  set_kernel(params, facts, plan);
   if (is_empty(params)) return plan;
   set_block(params, plan);
   set_tokens(params, plan, 0);

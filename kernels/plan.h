@@ -10,11 +10,17 @@
 
 namespace rope {
 
-// What a plan depends on; read once per device.
+// What a plan depends on; read once per device. The defaults are an H100's.
 struct DeviceFacts {
   int32_t num_multiprocessors = 132;
   int32_t threads_per_multiprocessor = 2048;
+  // The architecture that the loaded machine code was compiled for, which may be older than the
+  // device: 90 for sm_90.
+  int32_t image = 90;
 };
+
+// Host words of frequencies that a common call brings along at most: heads of 256.
+constexpr int32_t kMaxCommonHostTurns = 128;
 
 // first … end − 1 of the tokens of a batch, of the head chunks or of the batches.
 struct Range {
@@ -23,9 +29,10 @@ struct Range {
 };
 
 struct Plan {
-  int32_t vector_bytes = 0;      // 16, 8, 4 or 2: one memory access of a thread
+  int32_t vector_bytes = 0;      // 32, 16, 8, 4 or 2: one memory access of a thread
   int32_t heads_per_thread = 0;  // that share their angles in registers; 1 below 16 bytes
-  Source source = Source::kComputed;
+  Source source = Source::kGeneral;
+  bool dependent_launch = false;  // may start while the kernel before it still runs
   int32_t lanes = 0;        // threads that share a head, each with two vectors
   int64_t head_chunks = 0;  // a thread takes heads chunk, chunk + head_chunks, …
   // What one launch covers; all of it, unless that exceeds a grid's limits.
@@ -48,8 +55,14 @@ bool is_empty(const Params& params) noexcept;
 // several of them, and no grid limit is near.
 Params merge_batches(const Params& params) noexcept;
 
-// The widest access that divides every address, stride and the rotated half.
-int32_t vector_bytes_of(const Params& params) noexcept;
+// The widest access, up to a limit, that divides every address, stride and the rotated half.
+int32_t vector_bytes_of(const Params& params, int32_t limit) noexcept;
+
+// Whether the kernels of Source::kComputed and kTable may serve the call, in vectors of 16 bytes or
+// more: all heads share angles of one axis, from frequencies that are numbers or from a float32
+// table whose rows 16-byte reads fit; no cu_seqlens; tokens, heads and batches are fewer than 2^31,
+// and 32 bits hold a head's distance in bytes from the first one.
+bool is_common(const Params& params) noexcept;
 
 // The plan of the first launch.
 Plan make_plan(const Params& params, const DeviceFacts& facts) noexcept;

@@ -54,16 +54,24 @@ ROPE_HOST_DEVICE int64_t sequence_of(const Memory& memory, const Params& params,
 }
 
 template <class Memory>
+ROPE_HOST_DEVICE uint64_t offset_of(const Memory& memory, const Params& params, int64_t sequence) {
+  if (params.offsets.data == nullptr) return 0;
+  return static_cast<uint64_t>(read_integer(memory, params.offsets, sequence));
+}
+
+// Where each batch is one sequence.
+template <class Memory>
+ROPE_HOST_DEVICE Origin batch_origin(const Memory& memory, const Params& params,
+                                     const Token& token) {
+  return {0, offset_of(memory, params, token.batch)};
+}
+
+template <class Memory>
 ROPE_HOST_DEVICE Origin origin_of(const Memory& memory, const Params& params, const Token& token) {
-  int64_t sequence = token.batch;
-  int64_t start = 0;
-  if (params.num_sequences > 0) {
-    sequence = sequence_of(memory, params, token.index);
-    start = read_integer(memory, params.cu_seqlens, sequence);
-  }
-  const int64_t offset =
-      params.offsets.data == nullptr ? 0 : read_integer(memory, params.offsets, sequence);
-  return {static_cast<uint64_t>(start), static_cast<uint64_t>(offset)};
+  if (params.num_sequences == 0) return batch_origin(memory, params, token);
+  const int64_t sequence = sequence_of(memory, params, token.index);
+  const int64_t start = read_integer(memory, params.cu_seqlens, sequence);
+  return {static_cast<uint64_t>(start), offset_of(memory, params, sequence)};
 }
 
 template <class Memory>
@@ -83,14 +91,18 @@ ROPE_HOST_DEVICE uint64_t position_of(const Memory& memory, const Axis& axis, co
   return position + origin.offset;
 }
 
+// Whether the token's value on this axis says that it stays as it is.
+template <class Memory>
+ROPE_HOST_DEVICE bool is_skipped_by(const Memory& memory, const Axis& axis, const Token& token) {
+  return axis.skip_negative && axis.positions != nullptr &&
+         given_position(memory, axis, token) < 0;
+}
+
 template <class Memory>
 ROPE_HOST_DEVICE bool is_skipped(const Memory& memory, const Params& params, const Token& token) {
   bool skipped = false;
   for (int32_t a = 0; a < params.num_axes; ++a) {
-    const Axis& axis = params.axes[a];
-    if (axis.skip_negative && axis.positions != nullptr) {
-      skipped |= given_position(memory, axis, token) < 0;
-    }
+    skipped |= is_skipped_by(memory, params.axes[a], token);
   }
   return skipped;
 }

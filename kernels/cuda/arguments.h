@@ -3,16 +3,24 @@
 
 #include <cuda_runtime_api.h>
 
+#include <cstddef>
+
 #include "../plan.h"
 
 namespace rope {
 
 // All of it in constant memory: an indexed load costs no register and no trip to device memory.
-struct Arguments {
+template <int kTurns>
+struct ArgumentsWith {
   Params params;
   Plan plan;
-  uint64_t turns[kMaxHostTurns];
+  uint64_t turns[kTurns];
 };
+
+// What the launcher fills. Kernels of common calls take as much of it as they can use, which is a
+// third: all of a kernel's arguments are copied at each launch.
+using Arguments = ArgumentsWith<kMaxHostTurns>;
+static_assert(offsetof(ArgumentsWith<kMaxCommonHostTurns>, turns) == offsetof(Arguments, turns));
 
 // Of what a call of the runtime returned, which is all that is ever asked: cudaGetLastError would
 // also give, and take away, what another call left behind. What a failure of ours leaves there
@@ -23,7 +31,14 @@ inline Status status_of(cudaError_t error) {
                              static_cast<int32_t>(error));
 }
 
+// Enqueues one kernel: the grid of arguments.plan, as a dependent launch where the plan says so.
+cudaError_t launch_kernel(const void* kernel, const Arguments& arguments, cudaStream_t stream);
+
 template <class Scalar>
 cudaError_t launch_rotation(const Arguments& arguments, cudaStream_t stream);
+
+// The architecture that the machine code loaded on the current device was compiled for: 90 for
+// sm_90. Compiled by the driver from older PTX, it is the older one, and can no more than that.
+cudaError_t image_architecture(int* architecture);
 
 }  // namespace rope

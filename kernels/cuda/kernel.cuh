@@ -11,32 +11,46 @@
 
 namespace rope {
 
-// The planner makes blocks of 256 threads; only narrow vectors of wide heads need more lanes. One
-// block a multiprocessor is all the compiler has to allow for: without that bound it spills a few
-// registers (sm_80 to sm_120, nvcc 13.0) to reach an occupancy that nothing here asks for.
+// The planner makes blocks of 256 threads; only narrow vectors of wide heads need more lanes.
 template <class Kernel>
-constexpr int kMaxThreads = Kernel::kBytes == 16 ? 256 : kMaxRotaryDim / 2;
+constexpr int kMaxThreads = Kernel::kBytes >= 16 ? 256 : kMaxRotaryDim / 2;
+
+// Blocks that a multiprocessor can hold: what the compiler's registers have to allow for. Four,
+// three and two blocks are 64, 80 and 128 registers, which these kernels fit without a spill
+// (sm_80 to sm_120, nvcc 13.0); plan.cpp counts on them. For the general kernels one, without which
+// the compiler spills a few registers to reach an occupancy that nothing here asks for.
+template <class Kernel>
+constexpr int blocks_per_multiprocessor() {
+  if (Kernel::kSource == Source::kGeneral) return 1;
+  if (Kernel::kBytes == 32) return Kernel::kHeads == 1 ? 3 : 2;
+  return Kernel::kHeads <= 2 ? 4 : Kernel::kHeads == 4 ? 3 : 2;
+}
+
+template <class Kernel>
+using ArgumentsOf = ArgumentsWith<Kernel::kSource == Source::kGeneral ? kMaxHostTurns
+                                                                      : kMaxCommonHostTurns>;
 
 template <class Scalar, class Kernel>
-__global__ void __launch_bounds__(kMaxThreads<Kernel>, 1)
-    rotate_kernel(const __grid_constant__ Arguments arguments) {
-  const Coordinate at = {{threadIdx.x, threadIdx.y, threadIdx.z},
-                         {blockIdx.x, blockIdx.y, blockIdx.z},
-                         {blockDim.x, blockDim.y, blockDim.z}};
-  DeviceMemory memory = {arguments.turns};
-  rotate_thread<Scalar, typename Kernel::Pairs, Kernel::kBytes, Kernel::kHeads, Kernel::kSource>(
-      arguments.params, arguments.plan, at, memory);
+__global__ void __launch_bounds__(kMaxThreads<Kernel>, blocks_per_multiprocessor<Kernel>())
+    rotate_kernel(const __grid_constant__ ArgumentsOf<Kernel> arguments) {
+  if constexpr (Kernel::kBytes == 32 && !ROPE_WIDE_VECTORS) {
+    __trap();  // make_plan chooses this kernel for sm_100 and newer alone
+  } else {
+    const Coordinate at = {{threadIdx.x, threadIdx.y, threadIdx.z},
+                           {blockIdx.x, blockIdx.y, blockIdx.z},
+                           {blockDim.x, blockDim.y, blockDim.z}};
+    DeviceMemory memory = {arguments.turns};
+    rotate_thread<Scalar, typename Kernel::Pairs, Kernel::kBytes, Kernel::kHeads, Kernel::kSource>(
+        arguments.params, arguments.plan, at, memory);
+  }
 }
 
 template <class Scalar>
 cudaError_t launch_rotation(const Arguments& arguments, cudaStream_t stream) {
   const Plan& plan = arguments.plan;
   return dispatch<Scalar>(arguments.params, plan, [&](auto kernel) {
-    const dim3 grid(plan.grid[0], plan.grid[1], plan.grid[2]);
-    const dim3 block(plan.block[0], plan.block[1], plan.block[2]);
-    void* values[] = {const_cast<Arguments*>(&arguments)};
-    return cudaLaunchKernel(reinterpret_cast<const void*>(&rotate_kernel<Scalar, decltype(kernel)>),
-                            grid, block, values, 0, stream);
+    return launch_kernel(reinterpret_cast<const void*>(&rotate_kernel<Scalar, decltype(kernel)>),
+                         arguments, stream);
   });
 }
 

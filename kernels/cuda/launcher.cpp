@@ -14,21 +14,29 @@
 namespace rope {
 namespace {
 
-// Attributes never change, so the first call on a device reads them; 0 means not read yet. Two
-// threads may both read them, and store the same.
+// Facts never change, so the first call on a device finds them out; 0 means not known yet. Two
+// threads may both do so, and store the same.
 constexpr int kMaxDevices = 64;
-std::array<std::atomic<int>, kMaxDevices> multiprocessors;
-std::array<std::atomic<int>, kMaxDevices> threads_per_multiprocessor;
+using Cache = std::array<std::atomic<int>, kMaxDevices>;
+Cache multiprocessors;
+Cache threads_per_multiprocessor;
+Cache images;
 
-cudaError_t attribute(std::array<std::atomic<int>, kMaxDevices>& cache, cudaDeviceAttr name,
-                      int device, int* value) {
-  const bool cached = device < kMaxDevices;
+template <class Find>
+cudaError_t cached(Cache& cache, int device, const Find& find, int* value) {
+  const bool has_slot = device < kMaxDevices;
   const auto slot = static_cast<size_t>(device);
-  *value = cached ? cache[slot].load(std::memory_order_relaxed) : 0;
+  *value = has_slot ? cache[slot].load(std::memory_order_relaxed) : 0;
   if (*value != 0) return cudaSuccess;
-  const cudaError_t error = cudaDeviceGetAttribute(value, name, device);
-  if (error == cudaSuccess && cached) cache[slot].store(*value, std::memory_order_relaxed);
+  const cudaError_t error = find(value);
+  if (error == cudaSuccess && has_slot) cache[slot].store(*value, std::memory_order_relaxed);
   return error;
+}
+
+cudaError_t attribute(Cache& cache, cudaDeviceAttr name, int device, int* value) {
+  return cached(
+      cache, device, [&](int* found) { return cudaDeviceGetAttribute(found, name, device); },
+      value);
 }
 
 cudaError_t device_facts(DeviceFacts* facts) {
@@ -38,8 +46,10 @@ cudaError_t device_facts(DeviceFacts* facts) {
   error = attribute(multiprocessors, cudaDevAttrMultiProcessorCount, device,
                     &facts->num_multiprocessors);
   if (error != cudaSuccess) return error;
-  return attribute(threads_per_multiprocessor, cudaDevAttrMaxThreadsPerMultiProcessor, device,
-                   &facts->threads_per_multiprocessor);
+  error = attribute(threads_per_multiprocessor, cudaDevAttrMaxThreadsPerMultiProcessor, device,
+                    &facts->threads_per_multiprocessor);
+  if (error != cudaSuccess) return error;
+  return cached(images, device, &image_architecture, &facts->image);
 }
 
 constexpr int64_t kTooMany = kMaxHostTurns + 1;
@@ -78,6 +88,24 @@ cudaError_t error_of(Status status) {
 }
 
 }  // namespace
+
+cudaError_t launch_kernel(const void* kernel, const Arguments& arguments, cudaStream_t stream) {
+  const Plan& plan = arguments.plan;
+  const dim3 grid(plan.grid[0], plan.grid[1], plan.grid[2]);
+  const dim3 block(plan.block[0], plan.block[1], plan.block[2]);
+  void* values[] = {const_cast<Arguments*>(&arguments)};
+  if (!plan.dependent_launch) return cudaLaunchKernel(kernel, grid, block, values, 0, stream);
+  cudaLaunchAttribute dependent = {};
+  dependent.id = cudaLaunchAttributeProgrammaticStreamSerialization;
+  dependent.val.programmaticStreamSerializationAllowed = 1;
+  cudaLaunchConfig_t config = {};
+  config.gridDim = grid;
+  config.blockDim = block;
+  config.stream = stream;
+  config.attrs = &dependent;
+  config.numAttrs = 1;
+  return cudaLaunchKernelExC(&config, kernel, values);
+}
 
 const char* cuda_error_name(Status status) noexcept {
   return status > Status::kCudaError ? cudaGetErrorName(error_of(status)) : "";

@@ -1,6 +1,8 @@
 // Tables of cosines and sines, and frequencies that only the device can read.
 #include <cuda_runtime_api.h>
 
+#include <algorithm>
+
 #include "../angles.h"
 #include "../phase.h"
 #include "../plan.h"
@@ -57,6 +59,17 @@ Status launch_turns(const Real* inv_freq, int64_t count, uint64_t* turns, void* 
 }
 
 }  // namespace
+
+// Of a kernel of this file: all of them are compiled for the same architectures.
+cudaError_t image_architecture(int* architecture) {
+  cudaFuncAttributes attributes;
+  const cudaError_t error =
+      cudaFuncGetAttributes(&attributes, reinterpret_cast<const void*>(&turns_kernel<float>));
+  if (error == cudaSuccess) {
+    *architecture = std::min(attributes.ptxVersion, attributes.binaryVersion);
+  }
+  return error;
+}
 
 Status launch_table_cuda(const TableParams& params, void* stream) noexcept {
   const Status status = validate(params);

@@ -49,6 +49,7 @@ std::string name_of(const Case& spec) {
   name += number("_b", spec.batches) + number("t", spec.tokens) + number("q", spec.q_heads) +
           number("k", spec.k_heads);
   if (spec.crowded) name += "_crowded";
+  if (spec.wide) name += "_wide";
   name += name_in(kLayoutNames, spec.layout);
   name += spec.in_place ? "" : "_outofplace";
   name += std::string("_") + name_in(kAngleNames, spec.angles);
@@ -65,6 +66,7 @@ Case content_of(const Case& spec) {
   Case content = spec;
   content.first = 0;
   content.crowded = false;
+  content.wide = false;
   content.layout = Layout::kContiguous;
   content.in_place = true;
   if (spec.angles == Angles::kPaddedTable || spec.angles == Angles::kStridedTable) {
@@ -79,7 +81,7 @@ Case content_of(const Case& spec) {
 
 namespace {
 
-// One case for each width, and for each number of heads a thread can take.
+// One case for each width.
 std::vector<Case> width_cases(const Case& base) {
   std::vector<Case> cases;
   for (const int32_t rotary_dim : {32, 24, 20, 6}) {
@@ -90,16 +92,29 @@ std::vector<Case> width_cases(const Case& base) {
     cases.push_back(base);
     cases.back().first = first;
   }
+  return cases;
+}
+
+// One for each number of heads a thread can take: twos, fours, fives; with 32 bytes one or two.
+std::vector<Case> crowded_cases(const Case& base) {
   struct Counts {
     int64_t q, k;
   };
-  for (const Counts& counts : {Counts{4, 2}, Counts{3, 1}, Counts{3, 2}}) {
-    cases.push_back(base);
-    cases.back().crowded = true;
-    cases.back().tokens = 35;  // 70 in all: no longer decode
-    cases.back().q_heads = counts.q;
-    cases.back().k_heads = counts.k;
+  std::vector<Case> cases;
+  for (const bool wide : {false, true}) {
+    for (const Counts& counts : {Counts{4, 2}, Counts{3, 1}, Counts{3, 2}}) {
+      cases.push_back(base);
+      cases.back().crowded = true;
+      cases.back().wide = wide;
+      cases.back().tokens = 35;  // 70 in all: no longer decode
+      cases.back().q_heads = counts.q;
+      cases.back().k_heads = counts.k;
+    }
   }
+  // 9 of the 10 heads that two threads could take.
+  cases.push_back(cases.front());
+  cases.back().q_heads = 8;
+  cases.back().k_heads = 1;
   return cases;
 }
 
@@ -107,6 +122,9 @@ std::vector<Case> width_cases(const Case& base) {
 
 std::vector<Case> kernel_cases() {
   std::vector<Case> cases;
+  const auto add = [&](const std::vector<Case>& more) {
+    cases.insert(cases.end(), more.begin(), more.end());
+  };
   for (const Dtype dtype : kDtypes) {
     for (const Pairing pairing : kPairings) {
       for (const Angles angles : {Angles::kComputed, Angles::kTable}) {
@@ -114,8 +132,10 @@ std::vector<Case> kernel_cases() {
         base.dtype = dtype;
         base.pairing = pairing;
         base.angles = angles;
-        const std::vector<Case> widths = width_cases(base);
-        cases.insert(cases.end(), widths.begin(), widths.end());
+        add(width_cases(base));
+        add(crowded_cases(base));
+        base.positions = Positions::kThreeAxes;
+        if (angles == Angles::kComputed) add(crowded_cases(base));
       }
     }
   }

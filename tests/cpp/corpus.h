@@ -57,7 +57,8 @@ struct Case {
   int64_t tokens = 5;
   int64_t q_heads = 3;
   int64_t k_heads = 2;
-  bool crowded = false;  // for a GPU so small that a thread takes as many heads as it can
+  bool crowded = false;  // for a GPU so small that a thread takes as much as it can
+  bool wide = false;     // for machine code that has accesses of 32 bytes
   Layout layout = Layout::kContiguous;
   bool in_place = true;
   Angles angles = Angles::kComputed;

@@ -114,6 +114,14 @@ struct CheckedMemory {
     return read(frequencies.turns + i);
   }
 
+  template <int kCount>
+  void turns(const Frequencies& frequencies, int64_t first, uint64_t* words) const {
+    for (int i = 0; i < kCount; ++i) words[i] = turns(frequencies, first + i);
+  }
+
+  void wait_for_earlier_work() const {}
+  void let_later_work_start() const {}
+
   template <int kBytes>
   Vector<kBytes> load(const void* address) const {
     Vector<kBytes> vector = {};

@@ -66,9 +66,10 @@ TEST(CorpusTest, ReachesEveryKernel) {
     reached.insert(
         {spec.dtype, spec.pairing, plan.vector_bytes, plan.heads_per_thread, plan.source});
   }
-  // 16 bytes with 1, 2, 4 and 5 heads, 8 and 4 bytes; 2 bytes for the two 16-bit types.
-  const size_t kPerSource = 6 + 7 + 7;
-  EXPECT_EQ(reached.size(), kPerSource * 2 * 2);
+  // Common calls, computed or from a table: 16 bytes with 1, 2, 4 and 5 heads, 32 with 1 and 2.
+  // General ones: 16 bytes with 1, 2 and 4 heads, 8 and 4 bytes, and 2 in the two 16-bit types.
+  const size_t kOfEachType = 2 * 6 + 5;
+  EXPECT_EQ(reached.size(), 2 * (3 * kOfEachType + 2));
 }
 
 TEST(CorpusTest, SplitsACallIntoLaunches) {

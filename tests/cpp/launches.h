@@ -15,7 +15,10 @@ namespace rope::test {
 
 // A GPU that a call fills with one thread, or one that no case fills.
 inline DeviceFacts facts_of(const Case& spec) {
-  return spec.crowded ? DeviceFacts{1, 1} : DeviceFacts{};
+  DeviceFacts facts;
+  if (spec.crowded) facts.num_multiprocessors = facts.threads_per_multiprocessor = 1;
+  if (spec.wide) facts.image = 100;
+  return facts;
 }
 
 // The launches of a call, in order, as launch_cuda plans them.

@@ -23,7 +23,7 @@ constexpr uint32_t kMostBlockZ = 64;
 constexpr uint64_t kMostGridX = 0x7fffffff;
 constexpr uint64_t kMostGridYZ = 65535;
 
-constexpr DeviceFacts kMachine = {10, 100};
+constexpr DeviceFacts kMachine = {10, 100, 90};
 
 struct Extents {
   const char* name;
@@ -49,8 +49,8 @@ const Extents kExtents[] = {
     {"Tokens2To31OfWideHeads", {1, int64_t{1} << 31, 1, 0, 1022}, 2},
     {"Tokens5BillionOfWideHeads", {1, 5 * kBillion, 1, 0, 1022}, 3},
     {"Tokens2To40", {1, int64_t{1} << 40, 1, 0}, 17},
-    {"ManyHeads", {1, 3, 1000001, 0, 1024, Dtype::kFloat32}, 8},
-    {"ManyHeadsAndBatches", {70000, 2, 200001, 0, 1024, Dtype::kFloat32}, 4},
+    {"ManyHeads", {1, 3, 1000001, 0, 1024, Dtype::kFloat32}, 16},
+    {"ManyHeadsAndBatches", {70000, 2, 700001, 0, 1024, Dtype::kFloat32}, 4},
 };
 
 struct Box {

@@ -40,7 +40,7 @@ TEST_P(WidthByRotaryDim, DividesHalfOfIt) {
     shape.dtype = dtype;
     Params params = fake_params(shape);
     for (Strides* stride : {&params.q.in_stride, &params.q.out_stride}) *stride = {4096, 2048, 256};
-    return vector_bytes_of(params);
+    return vector_bytes_of(params, 16);
   };
   EXPECT_EQ(width_of(Dtype::kFloat16), GetParam().sixteen_bit);
   EXPECT_EQ(width_of(Dtype::kBFloat16), GetParam().sixteen_bit);
@@ -89,9 +89,9 @@ TEST_P(WidthByAddress, DividesItToo) {
   shape.batches = 2;
   shape.k_heads = 2;
   Params params = fake_params(shape);
-  ASSERT_EQ(vector_bytes_of(params), 16);
+  ASSERT_EQ(vector_bytes_of(params, 16), 16);
   spoiler.spoil(params, bytes);
-  EXPECT_EQ(vector_bytes_of(params), std::min(bytes & -bytes, 16));
+  EXPECT_EQ(vector_bytes_of(params, 16), std::min(bytes & -bytes, 16));
 }
 
 std::string spoiler_name(const testing::TestParamInfo<std::tuple<Spoiler, Dtype, int32_t>>& info) {
@@ -117,14 +117,21 @@ TEST(WidthTest, IgnoresStridesOfExtentsOfOne) {
   shape.q_heads = 1;
   Params params = fake_params(shape);
   params.q.in_stride = params.q.out_stride = {1, 3, 5};
-  EXPECT_EQ(vector_bytes_of(params), 16);
+  EXPECT_EQ(vector_bytes_of(params, 16), 16);
 }
 
 TEST(WidthTest, IgnoresATensorWithoutHeads) {
   Params params = fake_params({});
   params.k.in = params.k.out = fake_address(0x20002);
   params.k.in_stride = params.k.out_stride = {1, 1, 1};
-  EXPECT_EQ(vector_bytes_of(params), 16);
+  EXPECT_EQ(vector_bytes_of(params, 16), 16);
+}
+
+TEST(WidthTest, HasALimit) {
+  Params params = fake_params({});
+  EXPECT_EQ(vector_bytes_of(params, 32), 32);
+  params.q.in_stride.token += 8;  // elements of 2 bytes
+  EXPECT_EQ(vector_bytes_of(params, 32), 16);
 }
 
 TEST(WidthTest, OfStridesBeyond32BitsCountsTheirLowBits) {
@@ -132,45 +139,48 @@ TEST(WidthTest, OfStridesBeyond32BitsCountsTheirLowBits) {
   shape.batches = 2;
   Params params = fake_params(shape);
   params.q.in_stride.batch = (int64_t{1} << 33) + 4;
-  EXPECT_EQ(vector_bytes_of(params), 8);
+  EXPECT_EQ(vector_bytes_of(params, 16), 8);
   params.q.in_stride.batch = int64_t{1} << 62;
-  EXPECT_EQ(vector_bytes_of(params), 16);
+  EXPECT_EQ(vector_bytes_of(params, 16), 16);
 }
 
-// ---- heads per thread: a machine of 1,000 threads
+// ---- work per thread: a machine of 1,000 threads, in code without and with 32-byte accesses
 
-constexpr DeviceFacts kMachine = {10, 100};
+constexpr DeviceFacts kMachine = {10, 100, 90};
+constexpr DeviceFacts kWideMachine = {10, 100, 100};
 
 struct Regime {
   const char* name;
   FakeShape shape;
   int32_t heads_per_thread;
+  int64_t head_chunks;
 };
 
-// rotary_dim 128 in bfloat16 makes 8 lanes a head, so that threads = tokens · heads · 8 /
-// candidate.
+// rotary_dim 128 in bfloat16 makes 8 lanes of 16 bytes a head, so that threads = tokens · 8 ·
+// chunks.
 const Regime kRegimes[] = {
-    {"Decode", {1, 64, 40, 0}, 1},
-    {"OneTokenBeyondDecode", {1, 65, 40, 0}, 5},
-    {"DecodeInBatches", {64, 1, 40, 0}, 1},
-    {"SmallWorkFillsTheMachineFirst", {1, 65, 5, 0}, 1},
-    {"Fives", {1, 1000, 40, 0}, 5},
-    {"FoursOfLlama", {1, 1000, 32, 0}, 4},
-    {"FivesOfQAndK", {1, 1000, 32, 8}, 5},
-    {"Twos", {1, 1000, 6, 0}, 2},
-    {"OddHeads", {1, 1000, 7, 0}, 1},
-    {"OneHead", {1, 1000, 1, 0}, 1},
-    {"NarrowVectors", {1, 1000, 40, 0, 20}, 1},
-    {"Float32", {1, 1000, 40, 0, 128, Dtype::kFloat32}, 5},
+    {"Decode", {1, 64, 40, 0}, 1, 40},
+    {"OneTokenBeyondDecode", {1, 65, 40, 0}, 5, 8},
+    {"DecodeInBatches", {64, 1, 40, 0}, 1, 40},
+    {"SmallWorkFillsTheMachineFirst", {1, 65, 5, 0}, 1, 5},
+    {"Fives", {1, 1000, 40, 0}, 5, 8},
+    {"FoursOfLlama", {1, 1000, 32, 0}, 4, 8},
+    {"FivesOfQAndK", {1, 1000, 32, 8}, 5, 8},
+    {"Twos", {1, 1000, 6, 0}, 2, 3},
+    {"OneIdleSlotOfTen", {1, 1000, 8, 1}, 5, 2},
+    {"OneIdleSlotOfEightIsTooMuch", {1, 1000, 7, 0}, 1, 7},
+    {"OneHead", {1, 1000, 1, 0}, 1, 1},
+    {"NarrowVectors", {1, 1000, 40, 0, 20}, 1, 40},
+    {"Float32", {1, 1000, 40, 0, 128, Dtype::kFloat32}, 5, 8},
 };
 
 class HeadsPerThread : public testing::TestWithParam<Regime> {};
 
 TEST_P(HeadsPerThread, FollowsTheRegime) {
   const Plan plan = make_plan(fake_params(GetParam().shape), kMachine);
-  const int64_t heads = GetParam().shape.q_heads + GetParam().shape.k_heads;
   EXPECT_EQ(plan.heads_per_thread, GetParam().heads_per_thread);
-  EXPECT_EQ(plan.head_chunks * plan.heads_per_thread, heads);
+  EXPECT_EQ(plan.head_chunks, GetParam().head_chunks);
+  EXPECT_LE(plan.vector_bytes, 16);
 }
 
 std::string regime_name(const testing::TestParamInfo<Regime>& info) {
@@ -178,6 +188,19 @@ std::string regime_name(const testing::TestParamInfo<Regime>& info) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Of, HeadsPerThread, testing::ValuesIn(kRegimes), regime_name);
+
+// Registers let a multiprocessor hold 512 threads of five heads, 768 of four, 1,024 of two; 1,000
+// tokens of 40 heads are 64,000, 80,000 and 160,000 of them.
+TEST(HeadsPerThreadTest, CountsTheThreadsThatAMultiprocessorHolds) {
+  const Params params = fake_params({1, 1000, 40, 0});
+  const auto heads_on = [&](int32_t multiprocessors) {
+    return make_plan(params, {multiprocessors, 2048, 90}).heads_per_thread;
+  };
+  EXPECT_EQ(heads_on(125), 5);
+  EXPECT_EQ(heads_on(126), 2);  // 80,000 threads are fewer than 126 · 768
+  EXPECT_EQ(heads_on(156), 2);
+  EXPECT_EQ(heads_on(157), 1);
+}
 
 TEST(HeadsPerThreadTest, IsOneForAnglesOfEachHead) {
   Params params = fake_params({1, 1000, 40, 0});
@@ -192,11 +215,141 @@ TEST(HeadsPerThreadTest, IsOneForATableOfEachHead) {
   EXPECT_EQ(make_plan(params, kMachine).heads_per_thread, 1);
 }
 
-TEST(SourceTest, IsTheTableWhereThereIsOne) {
+TEST(WideVectorTest, TakeTwoHeadsOrOne) {
+  const Plan two = make_plan(fake_params({1, 1000, 40, 0}), kWideMachine);
+  EXPECT_EQ(two.vector_bytes, 32);
+  EXPECT_EQ(two.heads_per_thread, 2);
+  EXPECT_EQ(two.lanes, 4);
+  const Plan one = make_plan(fake_params({1, 1000, 3, 0}), kWideMachine);
+  EXPECT_EQ(one.vector_bytes, 32);
+  EXPECT_EQ(one.heads_per_thread, 1);
+}
+
+TEST(WideVectorTest, AreNotForDecode) {
+  EXPECT_EQ(make_plan(fake_params({1, 64, 40, 0}), kWideMachine).vector_bytes, 16);
+}
+
+TEST(WideVectorTest, AreNotForWhatFillsNoMachine) {
+  EXPECT_EQ(make_plan(fake_params({1, 65, 3, 0}), kWideMachine).vector_bytes, 16);
+}
+
+// ---- the kernel: for common calls, or for all
+
+struct Uncommon {
+  const char* name;
+  void (*make)(Params& params);
+};
+
+void use_table(Params& params) {
+  params.table.cos = fake_address(0x40000);
+  params.table.sin = fake_address(0x40100);
+  params.table.stride.token = 128;
+}
+
+const Uncommon kUncommon[] = {
+    {"TwoAxes", [](Params& p) { p.num_axes = 2; }},
+    {"Sequences", [](Params& p) { p.num_sequences = 1; }},
+    {"FrequenciesOfEachHead", [](Params& p) { p.frequencies.stride_head = 64; }},
+    {"FrequenciesThatMayBeNaN", [](Params& p) { p.frequencies.may_be_invalid = true; }},
+    {"MisalignedTurnsOnTheDevice",
+     [](Params& p) {
+       p.frequencies.on_host = false;
+       p.frequencies.turns = fake_address<uint64_t>(0x30008);
+     }},
+    {"TooManyTurnsOnTheHost", [](Params& p) { p.rotary_dim = 260; }},
+    {"TableOfEachHead",
+     [](Params& p) {
+       use_table(p);
+       p.table.stride.head = 64;
+     }},
+    {"SixteenBitTable",
+     [](Params& p) {
+       use_table(p);
+       p.table.dtype = Dtype::kBFloat16;
+     }},
+    {"StridedTable",
+     [](Params& p) {
+       use_table(p);
+       p.table.stride_pair = 2;
+     }},
+    {"MisalignedCos",
+     [](Params& p) {
+       use_table(p);
+       p.table.cos = fake_address(0x40008);
+     }},
+    {"MisalignedSin",
+     [](Params& p) {
+       use_table(p);
+       p.table.sin = fake_address(0x40104);
+     }},
+    {"MisalignedRows",
+     [](Params& p) {
+       use_table(p);
+       p.table.stride.token = 130;
+     }},
+    {"MisalignedBatchesOfRows",
+     [](Params& p) {
+       use_table(p);
+       p.table.per_token = true;
+       p.num_batches = 2;
+       p.table.stride.batch = 2;
+     }},
+    {"FarHeads", [](Params& p) { p.q.in_stride.head = int64_t{1} << 30; }},
+    {"FarHeadsBackwards", [](Params& p) { p.q.out_stride.head = -(int64_t{1} << 30); }},
+    {"ManyTokens", [](Params& p) { p.num_tokens = int64_t{1} << 31; }},
+    {"ManyBatches", [](Params& p) { p.num_batches = int64_t{1} << 31; }},
+    {"ManyHeads",
+     [](Params& p) {
+       p.q.num_heads = int64_t{1} << 31;
+       p.q.in_stride.head = p.q.out_stride.head = 0;
+     }},
+};
+
+class UncommonCall : public testing::TestWithParam<Uncommon> {};
+
+TEST_P(UncommonCall, GetsTheGeneralKernel) {
+  Params params = fake_params({1, 128, 8, 2});
+  ASSERT_TRUE(is_common(params));
+  GetParam().make(params);
+  EXPECT_FALSE(is_common(params));
+  EXPECT_EQ(make_plan(params, kMachine).source, Source::kGeneral);
+  EXPECT_LE(make_plan(params, kWideMachine).vector_bytes, 16);
+}
+
+std::string uncommon_name(const testing::TestParamInfo<Uncommon>& info) {
+  return info.param.name;
+}
+
+INSTANTIATE_TEST_SUITE_P(With, UncommonCall, testing::ValuesIn(kUncommon), uncommon_name);
+
+TEST(SourceTest, OfACommonCallIsItsTableOrItsFrequencies) {
   Params params = fake_params({});
   EXPECT_EQ(make_plan(params, kMachine).source, Source::kComputed);
-  params.table.cos = params.table.sin = fake_address(0x40000);
+  use_table(params);
   EXPECT_EQ(make_plan(params, kMachine).source, Source::kTable);
+  params.frequencies.turns = nullptr;  // a foreign table
+  EXPECT_EQ(make_plan(params, kMachine).source, Source::kTable);
+  params.table.per_token = true;
+  EXPECT_EQ(make_plan(params, kMachine).source, Source::kTable);
+}
+
+TEST(SourceTest, OfNarrowVectorsIsGeneral) {
+  const FakeShape narrow = {1, 128, 8, 0, 24};
+  EXPECT_TRUE(is_common(fake_params(narrow)));
+  EXPECT_EQ(make_plan(fake_params(narrow), kMachine).source, Source::kGeneral);
+}
+
+// ---- dependent launches: of code that waits by itself, where they show
+
+TEST(DependentLaunchTest, IsForSmallCalls) {
+  const DeviceFacts machine = {132, 2048, 90};
+  EXPECT_TRUE(make_plan(fake_params({1, 1, 40, 0}), machine).dependent_launch);
+  EXPECT_TRUE(make_plan(fake_params({1, 2048, 40, 0}), machine).dependent_launch);
+  EXPECT_FALSE(make_plan(fake_params({1, 131072, 40, 0}), machine).dependent_launch);
+}
+
+TEST(DependentLaunchTest, IsForCodeOfSm90) {
+  EXPECT_FALSE(make_plan(fake_params({1, 1, 40, 0}), {132, 2048, 89}).dependent_launch);
 }
 
 }  // namespace

@@ -39,16 +39,27 @@ void require_aligned(const void* address, const Strides& stride, const Params& p
   starts_at(2, p.rotary_dim / 2);
 }
 
-void require_sound_kernel(const Params& p, const Plan& plan) {
-  const int32_t item = p.dtype == Dtype::kFloat32 ? 4 : 2;
-  require(plan.vector_bytes >= item && plan.vector_bytes <= 16, "a width between item and 16");
-  require((plan.vector_bytes & (plan.vector_bytes - 1)) == 0, "a width that is a power of two");
-  require(plan.lanes * (plan.vector_bytes / item) * 2 == p.rotary_dim, "lanes cover a head");
+bool has_kernel(const Plan& plan) {
   const int32_t heads = plan.heads_per_thread;
-  require(heads == 1 || (plan.vector_bytes == 16 && (heads == 2 || heads == 4 || heads == 5)),
-          "several heads a thread only at 16 bytes");
+  const bool is_general = plan.source == Source::kGeneral;
+  if (plan.vector_bytes == 32) return !is_general && heads <= 2;
+  if (plan.vector_bytes == 16) return heads <= 2 || heads == 4 || (!is_general && heads == 5);
+  return is_general && heads == 1;
+}
+
+void require_sound_kernel(const Params& p, const DeviceFacts& facts, const Plan& plan) {
+  const int32_t item = p.dtype == Dtype::kFloat32 ? 4 : 2;
+  require(plan.vector_bytes >= item && plan.vector_bytes <= 32, "a width between item and 32");
+  require((plan.vector_bytes & (plan.vector_bytes - 1)) == 0, "a width that is a power of two");
+  require(plan.vector_bytes < 32 || facts.image >= 100, "32 bytes only in code for sm_100");
+  require(!plan.dependent_launch || facts.image >= 90, "dependent launches of code for sm_90");
+  require(plan.lanes * (plan.vector_bytes / item) * 2 == p.rotary_dim, "lanes cover a head");
+  require(has_kernel(plan), "a kernel that dispatch.h lists");
+  require(plan.source == Source::kGeneral || is_common(p), "common kernels for common calls");
+  const int32_t heads = plan.heads_per_thread;
   const Wide all = Wide{p.q.num_heads} + p.k.num_heads;
-  require(Wide{plan.head_chunks} * heads == all, "chunks have as many heads each, and all of them");
+  const Wide idle = Wide{plan.head_chunks} * heads - all;
+  require(idle >= 0 && idle < heads && 8 * idle <= all, "chunks have all heads, and few more");
   for (const Heads* tensor : {&p.q, &p.k}) {
     if (tensor->num_heads == 0) continue;
     require_aligned(tensor->in, tensor->in_stride, p, tensor->num_heads, plan);
@@ -132,6 +143,7 @@ void run(Input& input) {
   DeviceFacts facts;
   facts.num_multiprocessors = static_cast<int32_t>(input.between(1, 1000));
   if (input.one_in(4)) facts.threads_per_multiprocessor = input.raw<uint16_t>();
+  facts.image = input.one_in(2) ? 100 : static_cast<int32_t>(input.between(80, 121));
   const Params merged = merge_batches(params);
   require(
       Wide{merged.num_batches} * merged.num_tokens == Wide{params.num_batches} * params.num_tokens,
@@ -142,7 +154,7 @@ void run(Input& input) {
     return require(plan.grid[0] == 0 && plan.grid[1] == 0 && plan.grid[2] == 0,
                    "nothing is launched for nothing");
   }
-  require_sound_kernel(merged, plan);
+  require_sound_kernel(merged, facts, plan);
   require_sound_launches(input, merged, plan);
 }
 
