@@ -146,8 +146,7 @@ ROPE_HOST_DEVICE void any_angles(const Memory& memory, const Params& params, con
 // Of a common call: one axis, frequencies that are numbers.
 template <int kPairs, class Pairs, class Memory>
 ROPE_HOST_DEVICE void compute_common_angles(const Memory& memory, const Params& params,
-                                            uint64_t position, const Pairs& pairs,
-                                            CosSin* angles) {
+                                            uint64_t position, const Pairs& pairs, CosSin* angles) {
   uint64_t turns[kPairs];
   ROPE_UNROLL
   for (int run = 0; run < Pairs::kRuns; ++run) {

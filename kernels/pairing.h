@@ -20,9 +20,9 @@ struct LanePairs {
   ROPE_HOST_DEVICE int32_t operator[](int j) const { return first[j / kRun] + j % kRun; }
 };
 
-// What a pairing tells: the elements of the head at which a lane's two vectors begin, its pairs, and
-// where pair j is among the 2 · kPairs elements of the vectors. Lanes that follow each other take
-// vectors that follow each other, so that one access of a warp leaves no gaps.
+// What a pairing tells: the elements of the head at which a lane's two vectors begin, its pairs,
+// and where pair j is among the 2 · kPairs elements of the vectors. Lanes that follow each other
+// take vectors that follow each other, so that one access of a warp leaves no gaps.
 
 // Pair i is (i, i + half): GPT-NeoX, and Llama in transformers.
 struct Split {

@@ -33,8 +33,8 @@ struct Plan {
   int32_t heads_per_thread = 0;  // that share their angles in registers; 1 below 16 bytes
   Source source = Source::kGeneral;
   bool dependent_launch = false;  // may start while the kernel before it still runs
-  int32_t lanes = 0;        // threads that share a head, each with two vectors
-  int64_t head_chunks = 0;  // a thread takes heads chunk, chunk + head_chunks, …
+  int32_t lanes = 0;              // threads that share a head, each with two vectors
+  int64_t head_chunks = 0;        // a thread takes heads chunk, chunk + head_chunks, …
   // What one launch covers; all of it, unless that exceeds a grid's limits.
   Range tokens;
   Range chunks;

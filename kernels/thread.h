@@ -27,8 +27,8 @@ struct Coordinate {
 
 inline namespace ROPE_TARGET {
 
-// What a thread indexes heads and their strides with, in bytes. Common calls are those where 32 bits
-// hold them: a head is then one multiplication away from its token.
+// What a thread indexes heads and their strides with, in bytes. Common calls are those where 32
+// bits hold them: a head is then one multiplication away from its token.
 template <Source kSource>
 using HeadOffset = std::conditional_t<kSource == Source::kGeneral, int64_t, int32_t>;
 

@@ -94,8 +94,7 @@ ROPE_HOST_DEVICE uint64_t position_of(const Memory& memory, const Axis& axis, co
 // Whether the token's value on this axis says that it stays as it is.
 template <class Memory>
 ROPE_HOST_DEVICE bool is_skipped_by(const Memory& memory, const Axis& axis, const Token& token) {
-  return axis.skip_negative && axis.positions != nullptr &&
-         given_position(memory, axis, token) < 0;
+  return axis.skip_negative && axis.positions != nullptr && given_position(memory, axis, token) < 0;
 }
 
 template <class Memory>

@@ -1,5 +1,5 @@
-// A lane's vector of 32, 16, 8, 4 or 2 bytes, as the 32-bit words that loads and stores move, and its
-// elements as floats. For thread.h and the Memory policies.
+// A lane's vector of 32, 16, 8, 4 or 2 bytes, as the 32-bit words that loads and stores move, and
+// its elements as floats. For thread.h and the Memory policies.
 #pragma once
 
 #include <cstdint>

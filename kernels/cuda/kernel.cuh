@@ -27,8 +27,8 @@ constexpr int blocks_per_multiprocessor() {
 }
 
 template <class Kernel>
-using ArgumentsOf = ArgumentsWith<Kernel::kSource == Source::kGeneral ? kMaxHostTurns
-                                                                      : kMaxCommonHostTurns>;
+using ArgumentsOf =
+    ArgumentsWith<Kernel::kSource == Source::kGeneral ? kMaxHostTurns : kMaxCommonHostTurns>;
 
 template <class Scalar, class Kernel>
 __global__ void __launch_bounds__(kMaxThreads<Kernel>, blocks_per_multiprocessor<Kernel>())

@@ -74,7 +74,9 @@ cudaError_t launch(const Arguments& arguments) {
 TEST_P(CudaParity, InTheLaunchesOfTheExecutor) {
   const Call call = make_call(GetParam());
   const DeviceCall on_device(call, TurnsPlace::kDevice);
-  const std::vector<Plan> whole = launches_of(on_device.params(), facts_of(GetParam()));
+  DeviceFacts facts = facts_of(GetParam());
+  ASSERT_EQ(static_cast<int>(image_architecture(&facts.image)), 0);
+  const std::vector<Plan> whole = launches_of(on_device.params(), facts);
   for (const Plan& plan : split_launches(whole)) {
     Arguments arguments = {};
     arguments.params = on_device.params();

@@ -81,6 +81,48 @@ TEST_F(CudaStream, IsTheOneThatWorks) {
   expect_rotated(on_device, 2);
 }
 
+// Dependent launches overlap with the kernel before them, and still read what that one wrote: more
+// blocks than a GPU holds at a time, in a chain where each launch needs every bit of the last.
+class CudaChain : public CudaStream {
+ protected:
+  static constexpr int kLaunches = 40;
+
+  void SetUp() override {
+    CudaStream::SetUp();
+    spec.batches = 1;
+    spec.tokens = 600;
+    spec.q_heads = 64;
+    spec.k_heads = 8;
+    spec.rotary_dim = 128;
+  }
+};
+
+TEST_F(CudaChain, OfLaunchesIsInOrder) {
+  const Call call = make_call(spec);
+  const DeviceCall on_device(call, TurnsPlace::kHost);
+  ASSERT_EQ(static_cast<int>(cudaDeviceSynchronize()), 0);
+  for (int i = 0; i < kLaunches; ++i) {
+    ASSERT_EQ(launch_cuda(on_device.params(), stream), Status::kSuccess);
+  }
+  ASSERT_EQ(static_cast<int>(cudaStreamSynchronize(stream)), 0);
+  expect_rotated(on_device, kLaunches);
+}
+
+TEST_F(CudaChain, InAGraphIsInOrder) {
+  const Call call = make_call(spec);
+  const DeviceCall on_device(call, TurnsPlace::kHost);
+  ASSERT_EQ(static_cast<int>(cudaDeviceSynchronize()), 0);
+  cudaGraph_t graph = nullptr;
+  expect_cuda(cudaStreamBeginCapture(stream, cudaStreamCaptureModeGlobal));
+  for (int i = 0; i < kLaunches; ++i) {
+    ASSERT_EQ(launch_cuda(on_device.params(), stream), Status::kSuccess);
+  }
+  expect_cuda(cudaStreamEndCapture(stream, &graph));
+  replay(graph, 1);
+  expect_rotated(on_device, kLaunches);
+  expect_cuda(cudaGraphDestroy(graph));
+}
+
 // A graph keeps the turns it saw: they travel as kernel arguments.
 TEST_F(CudaStream, CanBeCaptured) {
   Call call = make_call(spec);
@@ -143,6 +185,7 @@ TEST_F(CudaFailure, OfALaunchIsNotTheNextOnes) {
   Arguments arguments = {};
   arguments.params = make_call(spec).params;
   arguments.plan = make_plan(arguments.params, {});
+  arguments.plan.dependent_launch = false;
   arguments.plan.block[2] = 2048;
   ASSERT_EQ(static_cast<int>(launch_rotation<BFloat16>(arguments, stream)),
             static_cast<int>(cudaErrorInvalidConfiguration));
