@@ -1,6 +1,7 @@
 // What this build of the library is: for module.cpp, for the texts of errors and for tests.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
@@ -16,5 +17,10 @@ struct BuildInfo {
 };
 
 BuildInfo build_info();
+
+// The architecture that a build's code for a GPU (90 for sm_90) was compiled for, be it machine
+// code or PTX; 0 where there is none.
+int32_t image_of(const BuildInfo& build, int32_t architecture);
+bool serves(const BuildInfo& build, int32_t architecture);
 
 }  // namespace rope::glue

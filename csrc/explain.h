@@ -54,9 +54,4 @@ struct Gpu {
 Explanation explain(const at::Tensor& q, const std::optional<at::Tensor>& k,
                     const std::optional<at::Tensor>& pos, const Options& options, const Gpu& gpu);
 
-// The architecture that a build's code for a GPU (90 for sm_90) was compiled for, be it machine
-// code or PTX; 0 where there is none.
-int32_t image_of(const BuildInfo& build, int32_t architecture);
-bool serves(const BuildInfo& build, int32_t architecture);
-
 }  // namespace rope::glue

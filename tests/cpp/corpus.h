@@ -10,6 +10,9 @@
 
 namespace rope::test {
 
+inline constexpr Dtype kDtypes[] = {Dtype::kFloat32, Dtype::kFloat16, Dtype::kBFloat16};
+inline constexpr Pairing kPairings[] = {Pairing::kSplit, Pairing::kInterleaved};
+
 enum class Angles {
   kComputed,
   kInvalidTurns,     // some frequencies were not numbers
