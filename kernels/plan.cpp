@@ -2,6 +2,7 @@
 #include "plan.h"
 
 #include <algorithm>
+#include <cstddef>
 #include <initializer_list>
 
 namespace rope {
@@ -12,17 +13,17 @@ constexpr int32_t kThreadsPerBlock = 256;
 // blocks, a warp for each of a multiprocessor's four schedulers.
 constexpr int64_t kDecodeTokens = 64;
 constexpr int32_t kDecodeThreadsPerBlock = 128;
-// Widths and heads per thread of the kernels, and the threads of each that registers let a
-// multiprocessor hold (cuda/kernel.cuh asks the compiler for as many, docs/machine-code.md shows
-// it): from the most that a thread can have in flight to the least. Two vectors of 16 bytes or one
-// of 32 are as much.
+// Widths and heads per thread of the kernels, from the least to the most that a thread has in
+// flight, and the threads of each that registers let a multiprocessor hold: cuda/kernel.cuh asks
+// the compiler for as many, docs/machine-code.md shows it.
 struct Residence {
   int32_t bytes;
   int32_t heads;
   int32_t threads;
 };
-constexpr Residence kResidence[] = {
-    {32, 2, 512}, {32, 1, 768}, {16, 5, 512}, {16, 4, 768}, {16, 2, 1024}};
+constexpr Residence kCommon[] = {{16, 1, 1024}, {16, 2, 1024}, {16, 4, 768}, {16, 5, 512}};
+constexpr Residence kCommonWide[] = {{16, 1, 1024}, {32, 1, 768}, {32, 2, 512}};
+constexpr Residence kGeneral[] = {{16, 1, 1024}, {16, 2, 768}, {16, 4, 512}};
 // A dependent launch saves its half a microsecond only where that shows.
 constexpr int64_t kMostWavesOfDependentLaunch = 4;
 constexpr int64_t kMaxGridX = 0x7fffffff;
@@ -99,31 +100,25 @@ bool shares_well(int64_t heads, int32_t heads_per_thread) {
   return heads % 4 != 0 && heads % 5 != 0 && heads_per_thread - beyond <= heads / 8;
 }
 
-bool has_kernel(Source source, const Residence& residence) {
-  const bool is_general = source == Source::kGeneral;
-  return !is_general || (residence.bytes == 16 && residence.heads <= 4);
+void take(const Params& params, int32_t vector_bytes, int32_t heads_per_thread, Plan& plan) {
+  plan.vector_bytes = vector_bytes;
+  plan.lanes = params.rotary_dim / 2 / (vector_bytes / size_of(params.dtype));
+  plan.heads_per_thread = heads_per_thread;
 }
 
-// The most work a thread can have that still fills the machine once; for a few tokens, the least.
-void set_work_of_thread(const Params& params, int32_t widest, const DeviceFacts& facts,
-                        Plan& plan) {
-  const auto take = [&](int32_t bytes, int32_t heads) {
-    plan.vector_bytes = bytes;
-    plan.lanes = params.rotary_dim / 2 / (bytes / size_of(params.dtype));
-    plan.heads_per_thread = heads;
-  };
-  take(std::min(widest, 16), 1);
-  if (widest < 16 || angles_differ_by_head(params) || is_decode(params)) return;
-  for (const Residence& residence : kResidence) {
-    if (residence.bytes > widest || !has_kernel(plan.source, residence)) continue;
+// The least work a thread can have if all threads are to be there at once, so that loads are
+// waited for once; where there is more to do than that, the most.
+template <size_t kCount>
+void take_for_one_wave(const Params& params, const DeviceFacts& facts,
+                       const Residence (&residences)[kCount], Plan& plan) {
+  for (const Residence& residence : residences) {
     if (!shares_well(heads_of(params), residence.heads)) continue;
+    take(params, residence.bytes, residence.heads, plan);
     const double machine =
         static_cast<double>(facts.num_multiprocessors) *
         static_cast<double>(std::min(residence.threads, facts.threads_per_multiprocessor));
-    take(residence.bytes, residence.heads);
-    if (threads_of(params, plan) >= machine) return;
+    if (threads_of(params, plan) <= machine) return;
   }
-  take(std::min(widest, 16), 1);
 }
 
 bool wants_dependent_launch(const Params& params, const Plan& plan, const DeviceFacts& facts) {
@@ -138,7 +133,16 @@ void set_kernel(const Params& params, const DeviceFacts& facts, Plan& plan) {
   if (common && widest >= 16) {
     plan.source = params.table.cos == nullptr ? Source::kComputed : Source::kTable;
   }
-  set_work_of_thread(params, widest, facts, plan);
+  take(params, std::min(widest, 16), 1, plan);
+  if (widest >= 16 && !angles_differ_by_head(params) && !is_decode(params)) {
+    if (!common) {
+      take_for_one_wave(params, facts, kGeneral, plan);
+    } else if (widest == 32) {
+      take_for_one_wave(params, facts, kCommonWide, plan);
+    } else {
+      take_for_one_wave(params, facts, kCommon, plan);
+    }
+  }
   plan.head_chunks = ceil_div(heads_of(params), plan.heads_per_thread);
   plan.dependent_launch = wants_dependent_launch(params, plan, facts);
 }

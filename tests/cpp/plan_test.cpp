@@ -163,7 +163,10 @@ const Regime kRegimes[] = {
     {"Decode", {1, 64, 40, 0}, 1, 40},
     {"OneTokenBeyondDecode", {1, 65, 40, 0}, 5, 8},
     {"DecodeInBatches", {64, 1, 40, 0}, 1, 40},
-    {"SmallWorkFillsTheMachineFirst", {1, 65, 5, 0}, 1, 5},
+    {"AllAtOnceByOnes", {1, 124, 1, 0}, 1, 1},
+    {"AllAtOnceByTwos", {1, 70, 2, 0}, 2, 1},
+    {"AllAtOnceByFours", {1, 70, 4, 0}, 4, 1},
+    {"AllAtOnceByFives", {1, 70, 5, 0}, 5, 1},
     {"Fives", {1, 1000, 40, 0}, 5, 8},
     {"FoursOfLlama", {1, 1000, 32, 0}, 4, 8},
     {"FivesOfQAndK", {1, 1000, 32, 8}, 5, 8},
@@ -190,17 +193,20 @@ std::string regime_name(const testing::TestParamInfo<Regime>& info) {
 
 INSTANTIATE_TEST_SUITE_P(Of, HeadsPerThread, testing::ValuesIn(kRegimes), regime_name);
 
-// Registers let a multiprocessor hold 512 threads of five heads, 768 of four, 1,024 of two; 1,000
-// tokens of 40 heads are 64,000, 80,000 and 160,000 of them.
-TEST(HeadsPerThreadTest, CountsTheThreadsThatAMultiprocessorHolds) {
+// Registers let a multiprocessor hold 1,024 threads of one head or two, 768 of four, 512 of five;
+// 1,000 tokens of 40 heads are 320,000, 160,000, 80,000 and 64,000 of them.
+TEST(HeadsPerThreadTest, IsTheFewestForAllThreadsToBeThereAtOnce) {
   const Params params = fake_params({1, 1000, 40, 0});
   const auto heads_on = [&](int32_t multiprocessors) {
     return make_plan(params, {multiprocessors, 2048, 90}).heads_per_thread;
   };
-  EXPECT_EQ(heads_on(125), 5);
-  EXPECT_EQ(heads_on(126), 2);  // 80,000 threads are fewer than 126 · 768
-  EXPECT_EQ(heads_on(156), 2);
-  EXPECT_EQ(heads_on(157), 1);
+  EXPECT_EQ(heads_on(313), 1);
+  EXPECT_EQ(heads_on(312), 2);
+  EXPECT_EQ(heads_on(157), 2);
+  EXPECT_EQ(heads_on(156), 4);
+  EXPECT_EQ(heads_on(105), 4);
+  EXPECT_EQ(heads_on(104), 5);
+  EXPECT_EQ(heads_on(1), 5);
 }
 
 TEST(HeadsPerThreadTest, IsOneForAnglesOfEachHead) {
@@ -230,8 +236,9 @@ TEST(WideVectorTest, AreNotForDecode) {
   EXPECT_EQ(make_plan(fake_params({1, 64, 40, 0}), kWideMachine).vector_bytes, 16);
 }
 
-TEST(WideVectorTest, AreNotForWhatFillsNoMachine) {
-  EXPECT_EQ(make_plan(fake_params({1, 65, 3, 0}), kWideMachine).vector_bytes, 16);
+TEST(WideVectorTest, AreNotForWhatIsThereAtOnceWithoutThem) {
+  EXPECT_EQ(make_plan(fake_params({1, 124, 1, 0}), kWideMachine).vector_bytes, 16);
+  EXPECT_EQ(make_plan(fake_params({1, 126, 1, 0}), kWideMachine).vector_bytes, 32);
 }
 
 }  // namespace
