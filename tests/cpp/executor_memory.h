@@ -101,6 +101,8 @@ class Checker {
 struct CheckedMemory {
   Checker* checker;
 
+  void begin(const Coordinate& at) const { checker->thread = at; }
+
   template <class T>
   T read(const T* address) const {
     T value = {};
