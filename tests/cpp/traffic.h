@@ -166,6 +166,13 @@ struct TrafficMemory {
   }
 
   uint64_t turns(const Frequencies&, int64_t) const { return 0; }
+  template <int kCount>
+  void turns(const Frequencies&, int64_t, uint64_t* words) const {
+    for (int i = 0; i < kCount; ++i) words[i] = 0;
+  }
+
+  void wait_for_earlier_work() const {}
+  void let_later_work_start() const {}
 
   template <int kBytes>
   Vector<kBytes> load(const void* address) const {
