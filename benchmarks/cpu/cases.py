@@ -117,7 +117,9 @@ def _group(title: str, columns: Columns, **shape: Any) -> list[Case]:
 
 def _by_tokens(title: str, tokens: tuple[int, ...], **shape: Any) -> list[Case]:
     """1 and 2048 tokens in the caches have groups of their own."""
-    return [Case(title, torch.bfloat16, False, count, label=f"{count}", **shape) for count in tokens]
+    return [
+        Case(title, torch.bfloat16, False, count, label=f"{count}", **shape) for count in tokens
+    ]
 
 
 def all_cases() -> list[Case]:

@@ -1,5 +1,5 @@
-"""Inside a compiled graph, where Inductor fuses a rotation in plain torch with its neighbours and an
-operator of its own cannot be fused: what comes before attention, compiled with each.
+"""Inside a compiled graph, where Inductor fuses a rotation in plain torch with its neighbours, and
+cannot fuse an operator: what comes before attention, compiled with either.
 
 A projection's output gets its bias, its queries and keys are rotated and scaled. For runner.py and
 report.py; all take turns in one run, as the cases do.

@@ -91,7 +91,9 @@ def _onnx_model(case: Case, element: int) -> bytes:
         )
 
     heads = {"q": case.heads_q, "k": case.heads_k}
-    extents = {name: [case.batch, case.tokens, count * case.head_dim] for name, count in heads.items()}
+    extents = {
+        name: [case.batch, case.tokens, count * case.head_dim] for name, count in heads.items()
+    }
     cache = ["rows", case.rotary_dim // 2]
     graph = helper.make_graph(
         [node(name, count) for name, count in heads.items()],

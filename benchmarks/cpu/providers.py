@@ -110,7 +110,7 @@ OURS = [
         partial(ours.apply, table=False),
     ),
     Provider(
-        "apply_table_whole_heads",
+        "apply_table_whole",
         "apply_table of all components of the heads, where only some are rotated",
         Kind.OURS,
         partial(ours.apply, table=True),

@@ -29,13 +29,14 @@ GRAPH_SHARE = 0.06
 METHOD = (
     "Wall clock of a call from Python. All providers of a case take turns, in a new order each "
     "round; a turn starts with a call that is not timed; who takes longer than 32 ms a call takes "
-    "part in fewer rounds, three at least. ms is the mean of the fastest tenth of "
-    "the samples, median_ms their median. over_limit is ms over the limit's ms; ahead is how "
-    "many times the time of each of ours a peer takes. Random normal values; each result was checked against "
-    "float64 before timing. data_bytes counts what a rotation in place reads and writes of q and "
-    "k. sets is how many sets of q and k the calls go round among: with 1, data stays in the "
-    "caches where it fits; a cold case's sets exceed them. Times of new tensors include getting "
-    "their memory. cpus_used_by_others is an average over the case's timing."
+    "part in fewer rounds, three at least. ms is the mean of the fastest tenth of the samples, "
+    "median_ms their median. over_limit is ms over the limit's ms; ahead is how many times the "
+    "time of each of ours a peer takes. Random normal values, repeated every 2048 tokens; each "
+    "result was checked against float64 before timing. data_bytes counts what a rotation in place "
+    "reads and writes of q and k. sets is how many sets of q and k the calls go round among: with "
+    "1, data stays in the caches where it fits; a cold case's sets exceed them. Times of new "
+    "tensors include getting their memory. cpus_used_by_others is an average over the case's "
+    "timing."
 )
 
 
