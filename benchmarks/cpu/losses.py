@@ -5,6 +5,7 @@ For report.py, benchmarks/figures and the test.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,6 +49,12 @@ def _in_graph(graph: Document) -> list[Loss]:
     ]
 
 
+def below_one(ratio: float) -> str:
+    """Rounded down, so that what is below 1 looks like it."""
+    places = 100 if ratio < 0.99 else 1000
+    return f"{math.floor(places * ratio) / places:.{2 if places == 100 else 3}f}"
+
+
 def grouped(found: list[Loss]) -> dict[tuple[str, str, str], list[Loss]]:
     """(group, ours, peer) → its cases."""
     groups: dict[tuple[str, str, str], list[Loss]] = {}
@@ -62,7 +69,9 @@ def show(found: list[Loss], console: Console) -> None:
     for header in ("cases", "ours", "peer", "ratios"):
         table.add_column(header)
     for (group, ours, peer), some in grouped(found).items():
-        table.add_row(group, ours, peer, "; ".join(f"{one.case} {one.ratio:.2f}" for one in some))
+        table.add_row(
+            group, ours, peer, "; ".join(f"{one.case} {below_one(one.ratio)}" for one in some)
+        )
     if not found:
         table.add_row("nowhere in this run", "", "", "")
     console.print(table)

@@ -210,7 +210,9 @@ def draw(result: Result, folder: Path, suffix: str = ".svg") -> list[Path]:
             draw_one, what, height = DRAWN[name]
             figure = Figure(figsize=(WIDTH, height), facecolor="white")
             draw_one(figure, result)
-            figure.text(0.02, 0.965, f"{result.title}: {what}", fontsize=11, va="top")
+            figure.text(
+                0.02, 0.965, f"{result.title}, {result.date[:10]}: {what}", fontsize=11, va="top"
+            )
             paths.append(folder / f"{file_name(result, name)}{suffix}")
             figure.savefig(paths[-1], dpi=110, metadata=dict.fromkeys(unwanted))
     return paths

@@ -143,7 +143,7 @@ def _losses(document: dict[str, Any]) -> Lines:
             group,
             f"`{ours}`",
             plots.label(peer),
-            "; ".join(f"{one.case} {digits(one.ratio)}" for one in some),
+            "; ".join(f"{one.case} {losses.below_one(one.ratio)}" for one in some),
         )
         for (group, ours, peer), some in found.items()
     )
@@ -163,7 +163,7 @@ def _gpu(result: Result) -> Lines:
         *_figures(result),
     ]
     lost = [
-        (f"`{row.facts['id']}`, {row.mode}", plots.label(peer), digits(ratio))
+        (f"`{row.facts['id']}`, {row.mode}", plots.label(peer), losses.below_one(ratio))
         for row in result.rows
         for peer, ratio in _ratios(result, row).items()
         if ratio < 1

@@ -100,7 +100,9 @@ def newest(kind: str, folder: Path = RESULTS) -> list[Result]:
 def _all(folder: Path) -> Iterator[Result]:
     for path in sorted(folder.glob("*/*.json")):
         document = json.loads(path.read_text(encoding="utf-8"))
-        if document.get("cases") and ("facts" in document or document.get("benchmark") == "cpu"):
+        if not isinstance(document, dict) or not document.get("cases"):
+            continue
+        if "facts" in document or document.get("benchmark") == "cpu":
             yield load(path)
 
 

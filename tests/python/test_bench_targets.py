@@ -113,6 +113,13 @@ def test_losses_are_all_ratios_below_one(bench):
     ]
 
 
+@pytest.mark.parametrize(
+    ("ratio", "text"), [(0.5, "0.50"), (0.989, "0.98"), (0.9961, "0.996"), (0.99999, "0.999")]
+)
+def test_a_loss_looks_like_one(bench, ratio, text):
+    assert bench.losses.below_one(ratio) == text
+
+
 def test_a_compiled_graph_is_measured(bench, monkeypatch):
     pytest.importorskip("transformers")
     monkeypatch.setattr(bench.graph, "TOKENS", (3,))
