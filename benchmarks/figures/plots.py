@@ -31,7 +31,7 @@ LABELS = {
     "rotate_qk_table": "torch_rope, new tensors",
     "new": "torch_rope, new tensors",
     "transformers": "transformers",
-    "eager": "transformers",
+    "eager": "plain torch",
     "torch_compile": "torch.compile",
     "compile": "torch.compile",
     "torch_compile_in_place": "torch.compile, in place",
@@ -87,14 +87,14 @@ def panels_of_bars(result: Result) -> dict[str, list[tuple[str, Row]]]:
         if result.kind == "cpu":
             panels.setdefault(row.dtype, []).append((row.pairing, row))
         elif row.tokens in GPU_BARS:
-            panels.setdefault(f"{row.tokens} tokens", []).append((row.mode, row))
+            panels.setdefault(f"tokens: {row.tokens}", []).append((row.mode, row))
     return dict(list(panels.items())[:BAR_PANELS])
 
 
 def _draw_tokens(figure: Figure, result: Result) -> None:
     panels = panels_of_curve(result)
     all_axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
-    figure.subplots_adjust(left=0.075, right=0.985, top=0.86, bottom=0.32, wspace=0.07)
+    figure.subplots_adjust(left=0.1, right=0.985, top=0.86, bottom=0.3, wspace=0.07)
     for axes, (mode, rows) in zip(all_axes, panels.items(), strict=True):
         _draw_curves(axes, result, rows)
         axes.set_title(MODES[mode])
@@ -135,13 +135,13 @@ def _draw_peers(figure: Figure, result: Result) -> None:
     shown = [row for rows in panels.values() for _, row in rows]
     peers = [peer for peer in result.peers if any(_ratio(result, row, peer) for row in shown)]
     all_axes = figure.subplots(1, len(panels), sharey=True, sharex=True, squeeze=False)[0]
-    figure.subplots_adjust(left=0.2, right=0.975, top=0.82, bottom=0.16, wspace=0.08)
+    figure.subplots_adjust(left=0.24, right=0.985, top=0.82, bottom=0.16, wspace=0.08)
     for axes, (title, rows) in zip(all_axes, panels.items(), strict=True):
         _draw_bars(axes, result, rows, peers)
         axes.set_title(title)
     all_axes[0].set_yticks(range(len(peers)), [label(peer) for peer in peers])
     all_axes[0].invert_yaxis()
-    figure.text(0.58, 0.025, "times our time, in place with a table", ha="center")
+    figure.text(0.61, 0.025, "times our time, in place with a table", ha="center")
 
 
 def _ratio(result: Result, row: Row, peer: str) -> float | None:
@@ -177,7 +177,7 @@ def _draw_bars(axes: Axes, result: Result, rows: list[tuple[str, Row]], peers: l
     axes.set_xscale("log")
     # Room for the words beside the longest bar.
     longest = max(_ratio(result, row, peer) or 1 for _, row in rows for peer in peers)
-    axes.set_xlim(min(0.5, axes.get_xlim()[0]), max(axes.get_xlim()[1], longest * 12))
+    axes.set_xlim(min(0.5, axes.get_xlim()[0]), max(axes.get_xlim()[1], longest * 40))
     axes.xaxis.set_major_formatter(lambda at, _: f"{at:g}")
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.tick_params(axis="both", which="minor", left=False, bottom=False)

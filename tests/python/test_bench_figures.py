@@ -130,10 +130,10 @@ CPU_LINES = [
     "| 2048 tokens, 32 + 8 heads of 128 | `apply_table` | mlx | 2048 0.50 |",
 ]
 GPU_LINES = [
-    "| `bf16-t1`, cold | 5.00 | 1.25 | – | 2.00 (transformers) |",
-    "| `bf16-t2048`, cold | 5.00 | 1.25 | – | 0.50 (transformers) |",
-    "| `bf16-t2048`, cold | transformers | 0.50 |",
-    "| `bf16-t2048`, wall | transformers | 0.50 |",
+    "| `bf16-t1`, cold | 5.00 | 1.25 | – | 2.00 (plain torch) |",
+    "| `bf16-t2048`, cold | 5.00 | 1.25 | – | 0.50 (plain torch) |",
+    "| `bf16-t2048`, cold | plain torch | 0.50 |",
+    "| `bf16-t2048`, wall | plain torch | 0.50 |",
 ]
 
 
@@ -142,7 +142,7 @@ def test_tables_hold_what_the_results_do(figures, folder, kind, expected):
     lines = figures.readme.lines_of(kind, folder)
     for line in expected:
         assert line in lines
-    assert f"cold | transformers | {2.0:.2f}" not in "\n".join(lines)
+    assert f"cold | plain torch | {2.0:.2f}" not in "\n".join(lines)
 
 
 def test_only_what_is_between_the_marks_is_written(figures, folder):
@@ -178,7 +178,7 @@ def test_plots(figures, folder, tmp_path):
     assert sorted(found) == names
     for name, text in found.items():
         ElementTree.fromstring(text)
-        assert ("mlx" if "cpu" in name else "transformers") in text
+        assert ("mlx" if "cpu" in name else "plain torch") in text
         assert ("limit: the same bytes moved" in text) == ("tokens" in name)
     assert "docs/figures/speed-cpu-tokens.svg" in readme.read_text(encoding="utf-8")
     before = dict(found)
