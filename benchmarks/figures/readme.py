@@ -174,9 +174,11 @@ def _gpu(result: Result) -> Lines:
 
 
 def _gpu_cases(result: Result) -> Lines:
+    """Out of the caches all of them; in the caches those that differ in nothing but the tokens."""
     rows = []
     for row in result.rows:
-        if row.mode == "wall" or result.ours not in row.us:
+        shown = row.mode == "cold" or (row.mode == "hot" and row.is_of_curve)
+        if not shown or result.ours not in row.us:
             continue
         ours, limit = row.us[result.ours], row.us.get(LIMIT)
         computed = row.us.get("computed")

@@ -17,9 +17,10 @@ from benchmarks.cpu.providers import APPLY
 
 RESULTS = machine.ROOT / "benchmarks" / "results"
 LIMIT = "limit"
-# What of ours a file of the GPU benchmark times; scale-1, scale-2 … are its limits, all else peers.
-GPU_OURS = ("table", "computed", "new", "backward")
+# What of ours a file of the GPU benchmark holds all else against.
 GPU_TABLE = "table"
+# The kinds of its providers, where a file does not tell them: all that is not here are peers.
+GPU_KINDS = {"table": "ours", "computed": "ours", "new": "ours"}
 
 Document = dict[str, Any]
 
@@ -49,7 +50,8 @@ class Row:
     def is_of_curve(self) -> bool:
         """One of those that differ in nothing but the number of tokens."""
         heads = [self.facts[name] for name in ("heads_q", "heads_k", "head_dim", "rotary_dim")]
-        usual = {"interleaved": False, "batch": 1, "shuffled": False, "packed": False}
+        usual = {"interleaved": False, "batch": 1, "rotary_offset": 0, "head_dim_k": None}
+        usual |= dict.fromkeys(("shuffled", "packed", "backward", "chain"), False)
         plain = all(self.facts.get(name, value) == value for name, value in usual.items())
         return plain and self.dtype == "bf16" and heads == [32, 8, 128, 128]
 
@@ -131,17 +133,31 @@ def _cpu(path: Path, document: Document) -> Result:
     )
 
 
+def _gpu_kind(document: Document, provider: str) -> str:
+    """ceiling, floor, ours or peer."""
+    told = document.get("providers", {}).get(provider)
+    if told is not None:
+        return str(told["kind"])
+    return "ceiling" if provider.startswith("scale") else GPU_KINDS.get(provider, "peer")
+
+
 def _gpu(path: Path, document: Document) -> Result:
     rows = []
     for case in document["cases"]:
         facts = {name: value for name, value in case.items() if name != "results"}
         for mode, providers in case["results"].items():
-            us = {name: found["us"] for name, found in providers.items()}
-            scales = [us.pop(name) for name in list(us) if name.startswith("scale")]
+            kinds = {name: _gpu_kind(document, name) for name in providers}
+            us = {
+                name: found["us"]
+                for name, found in providers.items()
+                if kinds[name] in ("ours", "peer")
+            }
+            scales = [found["us"] for n, found in providers.items() if kinds[n] == "ceiling"]
             if scales:
                 us[LIMIT] = min(scales)
             rows.append(Row(facts, mode, us))
-    names = list(dict.fromkeys(name for row in rows for name in row.us))
+    names = list(dict.fromkeys(name for row in rows for name in row.us if name != LIMIT))
+    kinds = {name: _gpu_kind(document, name) for name in names}
     gpus = document["facts"].get("gpus") or [{"name": path.parent.name}]
     return Result(
         "gpu",
@@ -151,7 +167,7 @@ def _gpu(path: Path, document: Document) -> Result:
         path,
         tuple(rows),
         GPU_TABLE,
-        tuple(name for name in names if name in GPU_OURS and name != GPU_TABLE),
-        tuple(name for name in names if name not in (*GPU_OURS, LIMIT)),
+        tuple(name for name in names if kinds[name] == "ours" and name != GPU_TABLE),
+        tuple(name for name in names if kinds[name] == "peer"),
         document,
     )

@@ -137,6 +137,20 @@ GPU_LINES = [
 ]
 
 
+def test_kinds_that_a_gpu_s_file_tells(figures, tmp_path):
+    """An empty kernel is no limit and no peer, and a ceiling may have any name."""
+    kinds = {"lift": "ceiling", "floor": "floor", "table": "ours", "new2": "ours", "other": "peer"}
+    document = {
+        **gpu_document(),
+        "providers": {name: {"kind": kind} for name, kind in kinds.items()},
+        "cases": [gpu_case(1, lift=3.0, floor=1.0, table=4.0, new2=6.0, other=5.0)],
+    }
+    (tmp_path / "bench.json").write_text(json.dumps(document), encoding="utf-8")
+    result = figures.results.load(tmp_path / "bench.json")
+    assert result.rows[0].us == {"limit": 3.0, "table": 4.0, "new2": 6.0, "other": 5.0}
+    assert (result.others, result.peers) == (("new2",), ("other",))
+
+
 @pytest.mark.parametrize(("kind", "expected"), [("cpu", CPU_LINES), ("gpu", GPU_LINES)])
 def test_tables_hold_what_the_results_do(figures, folder, kind, expected):
     lines = figures.readme.lines_of(kind, folder)
