@@ -5,7 +5,7 @@ For providers.py alone.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 
@@ -18,6 +18,7 @@ from benchmarks.cpu.call import Call, from_pair
 from benchmarks.cpu.workload import Pair, Workload
 
 Keywords = dict[str, Tensor | int | bool]
+Rotation = Callable[..., tuple[Tensor, Tensor]]
 
 
 def _rotated(pair: Pair, first: int, width: int) -> Pair:
@@ -80,20 +81,20 @@ def rotate_qk(work: Workload, *, table: bool) -> list[Call]:
 
 @contextmanager
 def recording() -> Iterator[None]:
-    """Tensors with gradients, whatever the surroundings; on one processor, the backward pass runs
-    on the thread that asks for it."""
+    """Gradients, though runs are in inference mode; on a CPU a backward pass runs on the thread that
+    asks for it, and so as this one is set."""
     with torch.inference_mode(False), torch.enable_grad():
         yield
 
 
-def gradient(work: Workload, rotation: object, *constants: Tensor) -> list[Call]:
+def gradient(work: Workload, rotation: Rotation, *constants: Tensor) -> list[Call]:
     """The backward pass alone of rotation(q, k, *constants) → (q, k); gradients are new tensors."""
     with recording():
         kept = [x.clone() for x in constants]
         return [_gradient(pair, rotation, kept) for pair in work.sets]
 
 
-def _gradient(pair: Pair, rotation, constants: list[Tensor]) -> Call:
+def _gradient(pair: Pair, rotation: Rotation, constants: list[Tensor]) -> Call:
     leaves = tuple(x.clone().requires_grad_() for x in pair)
     outputs, given = rotation(*leaves, *constants), Pair(*(x.clone() for x in pair))
     backward = partial(torch.autograd.grad, outputs, leaves, tuple(given), retain_graph=True)

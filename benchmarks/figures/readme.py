@@ -88,6 +88,7 @@ def _cpu(result: Result) -> Lines:
         "",
         *_groups(document),
         *_figures(result),
+        *_ways(result),
         *_goals(document),
         *_losses(document),
     ]
@@ -115,6 +116,17 @@ def _groups(document: dict[str, Any]) -> Lines:
         rows.append((title, limit, span(computed), nearest))
     header = ("case", "× the limit", "computed ÷ table", "nearest peer's time over ours")
     return table(header, rows)
+
+
+def _ways(result: Result) -> Lines:
+    """Each of ours, instruction sets one by one, in the cases that all of them are measured in."""
+    about = result.document["providers"]
+    rows = []
+    for name in (result.ours, *result.others):
+        spans = [row.us[name] / row.us[LIMIT] for row in result.main if name in row.us]
+        if spans:
+            rows.append((f"`{name}`", span(spans), about[name].get("about", "")))
+    return table(("ours, on whole heads in the caches", "× the limit", ""), rows)
 
 
 def _goals(document: dict[str, Any]) -> Lines:

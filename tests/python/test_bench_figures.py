@@ -47,6 +47,7 @@ def cpu_case(tokens, *, cold=False, **peers):
 
 def cpu_document(date="2026-01-02", ratio=0.5):
     kinds = {"limit": "limit", "apply_table": "ours", "apply_computed": "ours", "mlx": "peer"}
+    about = {"apply_computed": "angles computed"}
     goal = {"name": "some goal", "goal": 1.0, "ceiling": 1.25, "at_most": True, "worst": 1.2}
     return {
         "benchmark": "cpu",
@@ -55,7 +56,8 @@ def cpu_document(date="2026-01-02", ratio=0.5):
         "device": {"cpu": "Some CPU", "threads": 2, "vector_bytes": 32},
         "versions": {"torch": "2.15.0+cpu"},
         "providers": {
-            name: {"kind": kind, "rivals": ["apply_table"]} for name, kind in kinds.items()
+            name: {"kind": kind, "about": about.get(name, ""), "rivals": ["apply_table"]}
+            for name, kind in kinds.items()
         },
         "cases": [
             *(cpu_case(tokens, mlx=3.0) for tokens in (16, 128)),
@@ -126,6 +128,7 @@ def test_newest_results(figures, folder):
 CPU_LINES = [
     "| 2048 tokens, 32 + 8 heads of 128 | 2.00 to 2.00 | 1.10 to 1.10 | 0.50 (mlx) |",
     "| by tokens | 2.00 to 2.00 | 1.10 to 1.10 | 3.00 (mlx) |",
+    "| `apply_computed` | 2.20 to 2.20 | angles computed |",
     "| some goal | ≤ 1 (1.25) | 1.20 | no, within its ceiling |",
     "| 2048 tokens, 32 + 8 heads of 128 | `apply_table` | mlx | 2048 0.50 |",
 ]
