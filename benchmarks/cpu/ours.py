@@ -81,8 +81,8 @@ def rotate_qk(work: Workload, *, table: bool) -> list[Call]:
 
 @contextmanager
 def recording() -> Iterator[None]:
-    """Gradients, though runs are in inference mode; on a CPU a backward pass runs on the thread that
-    asks for it, and so as this one is set."""
+    """Gradients, though runs are in inference mode; on a CPU a backward pass runs on the thread
+    that asks for it, and so as this one is set."""
     with torch.inference_mode(False), torch.enable_grad():
         yield
 
