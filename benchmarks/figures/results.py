@@ -90,7 +90,8 @@ def load(path: Path) -> Result:
 
 
 def newest(kind: str, folder: Path = RESULTS) -> list[Result]:
-    """cpu: the newest file of all, or none. gpu: the newest of each device."""
+    """cpu: the newest file of all that is not of some cases only, or none. gpu: the newest of each
+    device."""
     found: dict[str, Result] = {}
     for result in _all(folder):
         key = result.name if result.kind == kind else ""
@@ -103,6 +104,8 @@ def _all(folder: Path) -> Iterator[Result]:
     for path in sorted(folder.glob("*/*.json")):
         document = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(document, dict) or not document.get("cases"):
+            continue
+        if "--cases" in document.get("command", ""):
             continue
         if "facts" in document or document.get("benchmark") == "cpu":
             yield load(path)

@@ -87,10 +87,12 @@ def gpu_document():
 
 @pytest.fixture
 def folder(tmp_path):
-    """Two results of a CPU, the older in a folder that comes last, and one of a GPU."""
+    """Two results of a CPU, the older in a folder that comes last, and one of a GPU; and newer
+    ones that are of some cases only, or of none."""
     files = {
         "cpu-a/new.json": cpu_document(),
         "cpu-b/old.json": cpu_document("2025-01-01", ratio=7.0),
+        "cpu-b/some.json": {**cpu_document("2027-01-01"), "command": "… --cases f32"},
         "some-gpu/bench.json": gpu_document(),
         "some-gpu/report.json": {"facts": {}, "failed": []},
     }
