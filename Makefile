@@ -7,7 +7,7 @@ RUN := .venv/bin/python
 NO_PYTHON := No $(PYTHON) on the PATH: install Python 3.11 or newer, or name one, as in make test PYTHON=python3.11.
 SETUP := @command -v "$(PYTHON)" >/dev/null || { echo "$(NO_PYTHON)" >&2; exit 1; }; "$(PYTHON)" scripts/setup.py
 
-.PHONY: help setup demo bench accuracy test fuzz sanitizers check mutants same-bits wheel sass format clean
+.PHONY: help setup demo bench figures accuracy test fuzz sanitizers check mutants same-bits wheel sass format clean
 .NOTPARALLEL:
 
 help:  ## this list
@@ -23,6 +23,10 @@ demo:  ## a transformers Llama on these kernels, compared with itself
 bench:  ## times on this CPU, beside other implementations; to keep them: make bench ARGS=--save
 	$(SETUP) bench
 	@$(RUN) -m benchmarks.cpu $(ARGS)
+
+figures:  ## README's tables of times and the plots, from the newest results in benchmarks/results
+	$(SETUP) figures
+	@$(RUN) -m benchmarks.figures $(ARGS)
 
 accuracy:  ## errors beside other implementations, written into docs/numerics.md
 	$(SETUP) accuracy

@@ -24,6 +24,9 @@ MOST_SAMPLES = 8
 # a core from the next provider's. So a turn begins with a call that is not timed, unless it would
 # outlast them by far anyway.
 SETTLE_SECONDS = 10e-3
+# Who needs longer for a call than that takes part in fewer rounds, so that he does not spend what
+# all others need for theirs.
+SLOW_SECONDS = 32e-3
 
 
 @dataclass
@@ -37,10 +40,22 @@ class Track:
 
     def warm_up(self) -> None:
         """So that the first turn knows about how long a call takes."""
-        for _ in range(FEWEST_ROUNDS):
-            self._sample(1)
+        with self.calls[0].setting():
+            for _ in range(FEWEST_ROUNDS):
+                self._sample(1)
+                if self._quickest > SLOW_SECONDS:
+                    break
+
+    def takes_part(self, number: int) -> bool:
+        """In the round of that number: always in the first ones, then in every n-th if n calls of
+        SLOW_SECONDS would take as long as one of this one's."""
+        return number < FEWEST_ROUNDS or number % math.ceil(self._quickest / SLOW_SECONDS) == 0
 
     def turn(self) -> None:
+        with self.calls[0].setting():
+            self._turn()
+
+    def _turn(self) -> None:
         # From the quickest sample so far: a machine that is busy at first changes no plan for good.
         alone = len(self.calls) == 1
         repeat = max(1, int(SAMPLE_SECONDS / self._quickest)) if alone else 1
@@ -79,7 +94,8 @@ def take_turns(calls: Mapping[str, Sequence[Call]], seconds: float) -> dict[str,
         while rounds < FEWEST_ROUNDS or time.perf_counter() < end:
             shuffle(order)
             for track in order:
-                track.turn()
+                if track.takes_part(rounds):
+                    track.turn()
             rounds += 1
     finally:
         if enabled:

@@ -19,7 +19,7 @@ import torch
 import torch_rope
 
 ROOT = Path(__file__).resolve().parents[2]
-PACKAGES = ("transformers", "onnxruntime", "onnx", "numpy")
+PACKAGES = ("transformers", "onnxruntime", "onnx", "mlx", "rotary-embedding-torch", "numpy")
 # Where the system does not tell the size of its last-level cache.
 USUAL_CACHE_BYTES = 32 * 2**20
 

@@ -1,4 +1,4 @@
-"""Who rotates: the limit (moving the same bytes without a rotation), torch_rope, and peers.py.
+"""Who rotates: the limit, torch_rope, and other implementations where they are installed.
 
 For runner.py and the test. A provider prepares one call for each set of buffers of a workload.
 """
@@ -8,14 +8,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
+from functools import partial
 
-import torch
+from benchmarks.cpu import instruction_sets, onnx_runtime, other_peers, ours, peers
+from benchmarks.cpu.agreement import Expected, verify
+from benchmarks.cpu.call import Call, Missing
+from benchmarks.cpu.cases import Case
+from benchmarks.cpu.workload import Workload
 
-import torch_rope
-from benchmarks.cpu import peers
-from benchmarks.cpu.agreement import verify
-from benchmarks.cpu.call import Call, Missing, from_pair
-from benchmarks.cpu.cases import Case, Pair, Workload
+LIMIT, APPLY, NEW, BACKWARD = "limit", "apply_table", "rotate_qk_table", "rotate_qk_backward"
+# Beyond: seconds a call, or gigabytes beside q and k.
+MOST_TOKENS, FEWER_TOKENS = 32768, 8192
 
 
 class Kind(Enum):
@@ -27,122 +30,187 @@ class Kind(Enum):
 @dataclass(frozen=True)
 class Provider:
     """name: in result files. about: what one call does. prepare: one call for each set of the
-    workload, or Missing with the reason why this provider cannot serve it."""
+    workload, or Missing with the reason why this provider cannot serve it. sees: the workload as
+    this provider gets it. rivals: what of ours a peer is held against. angle_roundings: as
+    agreement.verify takes them. most_tokens: in larger cases it is left out."""
 
     name: str
     about: str
     kind: Kind
     prepare: Callable[[Workload], list[Call]]
     serves: Callable[[Case], bool] = lambda case: True
+    sees: Callable[[Workload], Workload] = lambda work: work
+    expected: Expected = Expected.ROTATED
+    rivals: tuple[str, ...] = ()
+    angle_roundings: int = 0
+    most_tokens: int | None = None
 
 
-def _rotated(pair: Pair, width: int) -> Pair:
-    return Pair(pair.q[..., :width], pair.k[..., :width])
+def _is_partial(case: Case) -> bool:
+    return case.is_partial
 
 
-def _limit(work: Workload, width: int) -> list[Call]:
-    if work.case.dtype == torch.float32:
-        return [_scale(pair, _rotated(pair, width)) for pair in work.sets]
-    return [_copy(pair, pair.clone(), width) for pair in work.sets]
+def _is_detailed(case: Case) -> bool:
+    return case.detailed
 
 
-def _scale(pair: Pair, part: Pair) -> Call:
-    def run() -> None:
-        part.q.mul_(1.0)
-        part.k.mul_(1.0)
-
-    return Call(run, lambda: pair)
+def _is_compiled(case: Case) -> bool:
+    return case.compiled
 
 
-def _copy(source: Pair, target: Pair, width: int) -> Call:
-    read, written = _rotated(source, width), _rotated(target, width)
-
-    def run() -> None:
-        written.q.copy_(read.q)
-        written.k.copy_(read.k)
-
-    return Call(run, lambda: target)
+def _is_hot(case: Case) -> bool:
+    return not case.cold
 
 
-def _apply(work: Workload, **angles: torch.Tensor) -> list[Call]:
-    keywords = {"interleaved": work.case.interleaved, **angles}
-
-    def call(pair: Pair) -> Call:
-        return Call(lambda: torch_rope.apply(pair.q, pair.k, work.pos, **keywords), lambda: pair)
-
-    return [call(pair) for pair in work.sets]
-
-
-def _rotate_qk(work: Workload) -> list[Call]:
-    keywords = {"interleaved": work.case.interleaved, "cos_sin": work.table}
+def _ours_on(name: str) -> list[Provider]:
+    kernels = f"with the kernels for {name}"
     return [
-        from_pair(lambda pair=pair: torch_rope.rotate_qk(pair.q, pair.k, work.pos, **keywords))
-        for pair in work.sets
+        Provider(
+            f"apply_{kind}@{name}",
+            f"apply_{kind} {kernels}",
+            Kind.OURS,
+            partial(ours.apply_on, name=name, table=kind == "table"),
+            _is_detailed,
+        )
+        for kind in ("table", "computed")
     ]
 
 
-LIMIT, APPLY = "limit", "apply_table"
-
-PROVIDERS = [
+LIMITS = [
     Provider(
         LIMIT,
         "what is rotated, moved and not rotated: mul_(1.0) in place in float32, copy_ to other "
         "tensors in the 16-bit types",
         Kind.LIMIT,
-        lambda work: _limit(work, work.case.rotary_dim),
+        ours.limit,
+        expected=Expected.UNCHANGED,
     ),
     Provider(
         "limit_whole_heads",
         "the same for all components of the heads, where only some are rotated",
         Kind.LIMIT,
-        lambda work: _limit(work, work.case.head_dim),
-        lambda case: case.rotary_dim < case.head_dim,
+        ours.limit,
+        _is_partial,
+        Workload.of_whole_heads,
+        Expected.UNCHANGED,
     ),
+]
+
+OURS = [
     Provider(
         APPLY,
         "torch_rope.apply, in place, float32 table",
         Kind.OURS,
-        lambda work: _apply(work, cos_sin=work.table),
+        partial(ours.apply, table=True),
     ),
     Provider(
         "apply_computed",
         "torch_rope.apply, in place, angles computed from frequencies in turns",
         Kind.OURS,
-        lambda work: _apply(work, inv_freq=work.turns),
+        partial(ours.apply, table=False),
     ),
     Provider(
-        "rotate_qk_table",
+        "apply_table_whole",
+        "apply_table of all components of the heads, where only some are rotated",
+        Kind.OURS,
+        partial(ours.apply, table=True),
+        _is_partial,
+        Workload.of_whole_heads,
+    ),
+    Provider(
+        NEW,
         "torch_rope.rotate_qk, new tensors, float32 table",
         Kind.OURS,
-        _rotate_qk,
+        partial(ours.rotate_qk, table=True),
     ),
+    Provider(
+        "rotate_qk_computed",
+        "torch_rope.rotate_qk, new tensors, angles computed from frequencies in turns",
+        Kind.OURS,
+        partial(ours.rotate_qk, table=False),
+        _is_detailed,
+    ),
+    Provider(
+        BACKWARD,
+        "the backward pass of rotate_qk_table alone, by torch.autograd.grad",
+        Kind.OURS,
+        ours.rotate_qk_backward,
+        _is_detailed,
+        expected=Expected.ROTATED_BACK,
+    ),
+    *(provider for name in instruction_sets.NAMES for provider in _ours_on(name)),
+]
+
+PEERS = [
     Provider(
         "transformers",
         "transformers' apply_rotary_pos_emb (Llama's; GPT-NeoX's where only a part is rotated; "
         "GLM's for interleaved pairs), new tensors, cos and sin of the tokens given in q's type",
         Kind.PEER,
-        peers.transformers_eager,
+        peers.eager,
+        rivals=(APPLY, NEW),
+        most_tokens=MOST_TOKENS,
+    ),
+    Provider(
+        "transformers_backward",
+        "the backward pass of the same function alone",
+        Kind.PEER,
+        peers.eager_backward,
+        _is_detailed,
+        expected=Expected.ROTATED_BACK,
+        rivals=(BACKWARD,),
     ),
     Provider(
         "torch_compile",
         "torch.compile of the same function, new tensors",
         Kind.PEER,
         peers.compiled,
+        _is_compiled,
+        rivals=(APPLY, NEW),
+        most_tokens=MOST_TOKENS,
     ),
     Provider(
         "torch_compile_in_place",
         "torch.compile of the same function and of copying its results back into q and k",
         Kind.PEER,
         peers.compiled_in_place,
+        _is_compiled,
+        rivals=(APPLY,),
     ),
     Provider(
         "onnxruntime",
         "ONNX Runtime's com.microsoft RotaryEmbedding, q and k in one session, bound to given "
         "outputs, caches of cos and sin in q's type",
         Kind.PEER,
-        peers.onnxruntime,
+        onnx_runtime.rotary_embedding,
+        rivals=(APPLY,),
+        most_tokens=MOST_TOKENS,
+    ),
+    Provider(
+        "mlx",
+        "mlx's fast.rope on its CPU, of its own arrays (B, H, S, D), new arrays, evaluated; it "
+        "makes cos and sin in each call",
+        Kind.PEER,
+        other_peers.mlx,
+        _is_hot,
+        rivals=(APPLY, NEW),
+        angle_roundings=other_peers.MLX_ANGLE_ROUNDINGS,
+        most_tokens=FEWER_TOKENS,
+    ),
+    Provider(
+        "rotary_embedding_torch",
+        "rotary-embedding-torch's apply_rotary_emb, new tensors, its float32 angles ready-made; it "
+        "makes cos and sin in each call",
+        Kind.PEER,
+        other_peers.rotary_embedding_torch,
+        _is_hot,
+        rivals=(APPLY, NEW),
+        angle_roundings=other_peers.ROTARY_EMBEDDING_ANGLE_ROUNDINGS,
+        most_tokens=MOST_TOKENS,
     ),
 ]
+
+PROVIDERS = [*LIMITS, *OURS, *PEERS]
 
 
 def providers_for(case: Case) -> list[Provider]:
@@ -152,11 +220,16 @@ def providers_for(case: Case) -> list[Provider]:
 def prepare(provider: Provider, work: Workload) -> list[Call]:
     """The provider's calls, each made once and the first one's result checked. Missing where a peer
     cannot serve this workload or serves it wrongly; the limit and torch_rope have to."""
+    if provider.most_tokens is not None and work.case.all_tokens > provider.most_tokens:
+        raise Missing(f"left out beyond {provider.most_tokens} tokens: its time and memory")
     try:
-        calls = provider.prepare(work)
-        for call in calls:
-            call.run()
-        verify(calls[0], work, exact=provider.kind is Kind.LIMIT)
+        work.reset()
+        seen = provider.sees(work)
+        calls = provider.prepare(seen)
+        with calls[0].setting():
+            for call in calls:
+                call.run()
+        verify(calls[0], seen, provider.expected, provider.angle_roundings)
     except Missing:
         raise
     except Exception as error:

@@ -16,7 +16,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from benchmarks.cpu import host, machine, tables
+from benchmarks.cpu import graph, host, losses, machine, tables, targets
 from benchmarks.cpu.providers import APPLY, LIMIT
 
 RESULTS = machine.ROOT / "benchmarks" / "results"
@@ -25,7 +25,8 @@ RESULTS = machine.ROOT / "benchmarks" / "results"
 TOLERABLE_NEIGHBOURS = 0.25
 HINT = (
     "ms: mean of the fastest tenth of the samples. The limit moves the same components without a "
-    "rotation. ÷ apply_table: a peer's time over that of apply_table; below 1 the peer wins."
+    "rotation. ÷ apply_table: a peer's time over that of apply_table; below 1 the peer wins. A "
+    "backward pass is held against ours."
 )
 
 Document = dict[str, Any]
@@ -43,7 +44,13 @@ def save(document: Document, name: str | None = None, results: Path = RESULTS) -
 
 
 def load(path: Path) -> Document:
-    return dict(json.loads(path.read_text(encoding="utf-8")))
+    """Of this format or the one before, which held peers against apply_table alone."""
+    document = dict(json.loads(path.read_text(encoding="utf-8")))
+    for case in document["cases"]:
+        for figures in case["providers"].values():
+            if "apply_is_faster" in figures:
+                figures["ahead"] = {APPLY: figures.pop("apply_is_faster")}
+    return document
 
 
 def _rounded(value: Any) -> Any:
@@ -63,6 +70,8 @@ def show(document: Document, console: Console) -> None:
     for title, cases in groups.items():
         console.print(Text(f" {title}", style="bold"))
         console.print(_table(cases, document["providers"]))
+    if "graph" in document:
+        graph.show(document["graph"], console)
     if "table" in document:
         tables.show(document["table"], console)
     if "host" in document:
@@ -71,6 +80,9 @@ def show(document: Document, console: Console) -> None:
     for line in _missing(document):
         _say(console, line)
     _show_summary(groups, console)
+    losses.show(losses.losses(document), console)
+    if "targets" in document:
+        targets.show(document["targets"], document["device"]["threads"], console)
     _show_doubts(document, console)
 
 
@@ -119,22 +131,27 @@ def _table(cases: list[Document], providers: Document) -> Table:
         header = case["column"].replace(" ", "\n").replace("interleaved", "inter-\nleaved")
         table.add_column(header, justify="right", no_wrap=True)
 
-    def section(title: str, key: str, form: Callable[[float], str], names: list[str]) -> None:
+    here = [
+        name
+        for name in providers
+        if any(name in case["providers"] or name in case["missing"] for case in cases)
+    ]
+
+    def section(title: str, names: list[str], value: Callable[[Document], float]) -> None:
         table.add_row(Text(title, style="italic"))
         for name in names:
-            found = [case["providers"].get(name, {}).get(key) for case in cases]
-            if any(name in case["providers"] or name in case["missing"] for case in cases):
-                cells = ("–" if value is None else form(value) for value in found)
-                table.add_row(name, *cells, end_section=name == names[-1])
+            found = (case["providers"].get(name) for case in cases)
+            cells = (_three_digits(value(figures)) if figures else "–" for figures in found)
+            table.add_row(name, *cells, end_section=name == names[-1])
 
-    peers = [name for name, facts in providers.items() if facts["kind"] == "peer"]
     if all(case["providers"][LIMIT]["ms"] < 0.1 for case in cases):
-        section("µs", "ms", lambda value: _three_digits(1e3 * value), list(providers))
+        section("µs", here, lambda figures: 1e3 * figures["ms"])
     else:
-        section("ms", "ms", _three_digits, list(providers))
-    others = [name for name in providers if name != LIMIT]
-    section("× the limit", "over_limit", _three_digits, others)
-    section(f"÷ {APPLY}", "apply_is_faster", _three_digits, peers)
+        section("ms", here, lambda figures: figures["ms"])
+    others = [name for name in here if name != LIMIT]
+    section("× the limit", others, lambda figures: figures["over_limit"])
+    peers = [name for name in here if providers[name]["kind"] == "peer"]
+    section(f"÷ {APPLY}", peers, lambda figures: next(iter(figures["ahead"].values())))
     return table
 
 
@@ -164,10 +181,10 @@ def _show_summary(groups: dict[str, list[Document]], console: Console) -> None:
         ratios = [case["providers"][APPLY]["over_limit"] for case in cases]
         limit = f"{_three_digits(min(ratios))} to {_three_digits(max(ratios))}"
         ahead = [
-            (facts["apply_is_faster"], name)
+            (facts["ahead"][APPLY], name)
             for case in cases
             for name, facts in case["providers"].items()
-            if "apply_is_faster" in facts
+            if APPLY in facts.get("ahead", {})
         ]
         least, peer = min(ahead, default=(None, "none ran"))
         table.add_row(title, limit, peer, "–" if least is None else _three_digits(least))

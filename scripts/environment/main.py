@@ -32,6 +32,8 @@ def set_up(purpose: str) -> int:
         return 0
     packages.need("torch", missing, f"make {purpose}")
     packages.need("setuptools", missing, f"make {purpose}")
+    if purpose in ("bench", "test"):
+        packages.install_peers()
     system.need_python_headers()
     cmake.build("dev")
     cmake.install("dev", ROOT / "python" / "torch_rope")

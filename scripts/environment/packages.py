@@ -180,6 +180,23 @@ def install() -> set[str]:
     return {requirement.name for requirement in lacking if requirement.name not in found}
 
 
+def install_peers() -> None:
+    """The group `bench`, each package by itself: an index that has no wheel of one for this machine
+    keeps nobody from anything but that one's figures."""
+    wanted = requirements.read(ROOT / "pyproject.toml", "bench")
+    key = _key(wanted)
+    if read_stamp().get("peers") == key:
+        return
+    found = requirements.installed(PYTHON, [requirement.name for requirement in wanted])
+    for requirement in requirements.missing(wanted, found, shared=is_shared()):
+        try:
+            _pip_install(str(requirement), [requirement], f"pip-{requirement.name}")
+        except StepFailure as failure:
+            leave_out(f"{requirement}, which is measured beside us: {failure}")
+            key = ""
+    write_stamp(peers=key)
+
+
 def need(name: str, missing: set[str], what: str) -> None:
     if name in missing:
         raise Failure(f"{what} needs {name}, which could not be installed: connect and run again.")

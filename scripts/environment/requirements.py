@@ -1,5 +1,6 @@
-"""Which Python packages are wanted and which are missing. The list is pyproject.toml's
-dependency group `dev`. For environment/packages.py and the gates.
+"""Which Python packages are wanted and which are missing. The lists are pyproject.toml's
+dependency groups: `dev`, and `bench` for what make bench measures beside us. For
+environment/packages.py and the gates.
 """
 
 import re
@@ -33,13 +34,13 @@ class Requirement:
         return f"{self.name}=={self.version}"
 
 
-def read(pyproject: Path) -> list[Requirement]:
-    """The `dev` group. Not with tomllib: Python 3.10 has none."""
+def read(pyproject: Path, group: str = "dev") -> list[Requirement]:
+    """The pins of a group. Not with tomllib: Python 3.10 has none."""
     text = pyproject.read_text(encoding="utf-8")
-    group = re.search(r"^dev = \[$(.*?)^\]$", text, re.MULTILINE | re.DOTALL)
-    pins = re.findall(r'^\s*"([\w.-]+)==([^"]+)",$', group[1] if group else "", re.MULTILINE)
+    lines = re.search(rf"^{group} = \[$(.*?)^\]$", text, re.MULTILINE | re.DOTALL)
+    pins = re.findall(r'^\s*"([\w.-]+)==([^"]+)",$', lines[1] if lines else "", re.MULTILINE)
     if not pins:
-        raise Failure(f"{pyproject} has no dependency group `dev`: restore it from git.")
+        raise Failure(f"{pyproject} has no dependency group `{group}`: restore it from git.")
     return [Requirement(name, version) for name, version in pins]
 
 

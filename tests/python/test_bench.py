@@ -1,127 +1,49 @@
-"""The CPU benchmark's providers at tiny sizes: everybody that it times rotates right, and what is
-wrong is not timed. test_bench_run.py and test_bench_clock.py have the rest.
+"""The CPU benchmark's own providers at tiny sizes: everybody that it times rotates right, and what
+is wrong is not timed. test_bench_peers.py, test_bench_run.py and test_bench_clock.py have the rest.
 
-The bound of torch_rope's results is that of bounds.py; of the others', who round cos and sin to
-the type and after each operation, the one that benchmarks/cpu/agreement.py derives, 3.2 roundoffs
-of the pair's norm, with its norms computed here.
+The bound of results is that of bounds.py.
 """
-
-import importlib
-import sys
-from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import torch
-from bounds import assert_within, error_bound, pair_norms
+from backends import BACKENDS
+from bench_work import (  # bench and work are fixtures
+    ANGLE_ROUNDINGS,
+    BACKWARD,
+    COMPILED,
+    KERNELS,
+    LIMITS,
+    OURS,
+    ROTARY_DIMS,
+    angles,
+    bench_fixture,  # noqa: F401
+    provider_named,
+    results,
+    work_fixture,  # noqa: F401
+)
+from bounds import assert_within, error_bound
 from cases import DTYPES, PAIRINGS
 
 import torch_rope
 
-ROOT = Path(__file__).resolve().parents[2]
-MODULES = ("agreement", "call", "cases", "providers")
-LIMITS = ["limit", "limit_whole_heads"]
-OURS = ["apply_table", "apply_computed", "rotate_qk_table"]
-EAGER = ["transformers", "onnxruntime"]
-COMPILED = ["torch_compile", "torch_compile_in_place"]
-NEEDED = {name: ["transformers"] for name in ("transformers", *COMPILED)}
-NEEDED["onnxruntime"] = ["onnx", "onnxruntime"]
-ROTARY_DIMS = [pytest.param(32, id="r32"), pytest.param(8, id="r8")]
-CACHE_BYTES = 20_000
-
-
-@pytest.fixture(scope="module")
-def bench():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(ROOT))
-        modules = {name: importlib.import_module(f"benchmarks.cpu.{name}") for name in MODULES}
-        yield SimpleNamespace(**modules)
-
-
-@pytest.fixture(scope="module")
-def work(bench):
-    def make(dtype=torch.float32, interleaved=False, rotary_dim=32, **changes):
-        sizes = {"tokens": 11, "heads_q": 4, "heads_k": 2, "head_dim": 32, **changes}
-        case = bench.cases.Case("tiny", dtype, interleaved, rotary_dim=rotary_dim, **sizes)
-        return bench.cases.Workload(case, 2, CACHE_BYTES)
-
-    return make
-
-
-def _provider(bench, name):
-    (provider,) = (one for one in bench.providers.PROVIDERS if one.name == name)
-    return provider
-
-
-def _results(bench, name, work):
-    """(given, result, exact) of q and of k."""
-    for package in NEEDED.get(name, ()):
-        pytest.importorskip(package)
-    bench.providers.peers.forget_compiled()
-    (call,) = bench.providers.prepare(_provider(bench, name), work)
-    work.reset()
-    call.run()
-    return [
-        (given, result, torch_rope.reference.rotate(given, work.pos, **_angles(work)))
-        for given, result in zip(work.original, call.result(), strict=True)
-    ]
-
-
-def _angles(work):
-    return {"inv_freq": work.inv_freq, "interleaved": work.case.interleaved}
-
 
 @pytest.mark.parametrize("rotary_dim", ROTARY_DIMS)
 @pytest.mark.parametrize("interleaved", PAIRINGS)
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("name", OURS)
+@pytest.mark.parametrize("name", [*OURS, *KERNELS])
 def test_ours_agree_with_the_reference(bench, work, name, dtype, interleaved, rotary_dim):
     shape = {"rotary_dim": rotary_dim, "interleaved": interleaved}
     work = work(dtype, first_position=2048, **shape)
-    for given, result, exact in _results(bench, name, work):
+    for given, result, exact in results(bench, name, work):
         assert_within(result, exact, error_bound(given, exact, largest_position=4096, **shape))
-
-
-def _assert_peer_agrees(bench, name, work):
-    case = work.case
-    for given, result, exact in _results(bench, name, work):
-        norms = pair_norms(given, case.rotary_dim, case.interleaved)
-        # Nothing may change outside the pairs, where the norm is 0.
-        allowed = norms.clamp(min=2.0**-9) * (norms > 0)
-        assert_within(result, exact, 3.2 * torch.finfo(case.dtype).eps / 2 * allowed)
-
-
-@pytest.mark.parametrize("rotary_dim", ROTARY_DIMS)
-@pytest.mark.parametrize("interleaved", PAIRINGS)
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("name", EAGER)
-def test_peers_agree_with_the_reference(bench, work, name, dtype, interleaved, rotary_dim):
-    work = work(dtype, interleaved, rotary_dim, first_position=2048)
-    if name == "onnxruntime" and dtype == torch.bfloat16:
-        with pytest.raises(bench.call.Missing, match=r"implementation for RotaryEmbedding|onnx"):
-            _results(bench, name, work)
-        return
-    _assert_peer_agrees(bench, name, work)
-
-
-@pytest.mark.parametrize(
-    ("dtype", "interleaved", "rotary_dim"),
-    [
-        pytest.param(torch.float32, False, 32, id="f32-split-r32"),
-        pytest.param(torch.bfloat16, True, 8, id="bf16-interleaved-r8"),
-    ],
-)
-@pytest.mark.parametrize("name", COMPILED)
-def test_compiled_peers_agree_with_the_reference(bench, work, name, dtype, interleaved, rotary_dim):
-    _assert_peer_agrees(bench, name, work(dtype, interleaved, rotary_dim))
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", LIMITS)
 def test_limits_move_and_change_nothing(bench, work, name, dtype):
     work = work(dtype, rotary_dim=8)
-    (call,) = bench.providers.prepare(_provider(bench, name), work)
-    moved = bench.cases.Pair(*(x.neg() for x in work.original))
+    (call,) = bench.providers.prepare(provider_named(bench, name), work)
+    moved = bench.workload.Pair(*(x.neg() for x in work.original))
     width = work.case.rotary_dim if name == "limit" else work.case.head_dim
     for x, y in zip(work.sets[0], moved, strict=True):
         x.copy_(y)
@@ -131,37 +53,75 @@ def test_limits_move_and_change_nothing(bench, work, name, dtype):
 
 
 def test_every_provider_is_tested_here(bench, work):
-    names = [provider.name for provider in bench.providers.providers_for(work().case)]
-    assert names == ["limit", *OURS, "transformers", *COMPILED, "onnxruntime"]
-    partial = [p.name for p in bench.providers.providers_for(work(rotary_dim=8).case)]
-    assert partial == [*LIMITS, *names[1:]]
+    def names(**changes):
+        case = work(compiled=True, **changes).case
+        return [provider.name for provider in bench.providers.providers_for(case)]
+
+    peers = ["transformers", *COMPILED, "onnxruntime", *ANGLE_ROUNDINGS]
+    assert names() == ["limit", *OURS[:3], *peers]
+    whole = "apply_table_whole"
+    assert names(rotary_dim=8) == [*LIMITS, *OURS[:2], whole, OURS[2], *peers]
+    of_kernels = {name for name in names(detailed=True) if "@" in name}
+    assert of_kernels >= set(KERNELS)
+    detailed = [name for name in names(detailed=True) if "@" not in name]
+    assert detailed == ["limit", *OURS, BACKWARD[0], peers[0], BACKWARD[1], *peers[1:]]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_whole_heads_where_a_part_is_rotated(bench, work, dtype):
+    work = work(dtype, rotary_dim=8, first_position=2048)
+    whole = work.of_whole_heads()
+    (call,) = bench.providers.prepare(provider_named(bench, "apply_table_whole"), work)
+    work.reset()
+    call.run()
+    for given, result in zip(work.original, work.sets[0], strict=True):
+        exact = torch_rope.reference.rotate(given, work.pos, inv_freq=whole.inv_freq)
+        bound = error_bound(given, exact, largest_position=4096, rotary_dim=32, interleaved=False)
+        assert_within(result, exact, bound)
+
+
+def test_kernels_that_are_not_here_are_named(bench):
+    sets = bench.instruction_sets
+    with pytest.raises(bench.call.Missing, match="has no x86-64-v9"), sets.running_on("x86-64-v9"):
+        pass
+
+
+@pytest.mark.skipif("x86-64-v4" not in BACKENDS, reason="needs AVX-512, whose width tells")
+def test_kernels_are_those_of_the_name(bench):
+    """And the widest ones afterwards."""
+    q = torch.empty(1, 1, 1, 128)
+    for name in BACKENDS:
+        with bench.instruction_sets.running_on(name):
+            width = torch_rope.explain(q)["vector_bytes"]
+        assert (width == 64) == (name == "x86-64-v4")
+        assert torch_rope.explain(q)["vector_bytes"] == 64
 
 
 def _wrong_position(work, x):
-    return torch_rope.rotate(x, work.pos + 1, **_angles(work))
+    return torch_rope.rotate(x, work.pos + 1, **angles(work))
 
 
 def _wrong_pairing(work, x):
-    angles = {**_angles(work), "interleaved": not work.case.interleaved}
-    return torch_rope.rotate(x, work.pos, **angles)
+    other = {**angles(work), "interleaved": not work.case.interleaved}
+    return torch_rope.rotate(x, work.pos, **other)
 
 
 def _wrong_sign(work, x):
-    return torch_rope.rotate(x, work.pos, inverse=True, **_angles(work))
+    return torch_rope.rotate(x, work.pos, inverse=True, **angles(work))
 
 
 def _wrong_tail(work, x):
-    result = torch_rope.rotate(x, work.pos, **_angles(work))
+    result = torch_rope.rotate(x, work.pos, **angles(work))
     result[..., -1] *= 1.01
     return result
 
 
 def _wrong_by_a_little(work, x):
-    return torch_rope.rotate(x, work.pos, **_angles(work)) * (1 + 2.0**-21)  # 8 roundoffs
+    return torch_rope.rotate(x, work.pos, **angles(work)) * (1 + 2.0**-21)  # 8 roundoffs
 
 
 def _not_a_number(work, x):
-    result = torch_rope.rotate(x, work.pos, **_angles(work))
+    result = torch_rope.rotate(x, work.pos, **angles(work))
     result[0, -1, -1, 0] = torch.nan
     return result
 
@@ -194,15 +154,3 @@ def test_a_limit_that_changes_something_is_refused(bench, work):
     provider = bench.providers.Provider("limit", "", bench.providers.Kind.LIMIT, calls)
     with pytest.raises(bench.agreement.Wrong):
         bench.providers.prepare(provider, work())
-
-
-@pytest.mark.parametrize("package", ["onnxruntime", "onnx", "transformers"])
-def test_a_peer_that_is_not_installed_is_named(bench, work, monkeypatch, package):
-    if package == "onnx":
-        pytest.importorskip("onnxruntime")
-    name, module = "onnxruntime", package
-    if package == "transformers":
-        name, module = package, "transformers.models.llama.modeling_llama"
-    monkeypatch.setitem(sys.modules, module, None)
-    with pytest.raises(bench.call.Missing, match=f"^{package} is not installed$"):
-        bench.providers.prepare(_provider(bench, name), work())

@@ -1,5 +1,6 @@
 """The CPU benchmark's clock takes turns, whatever the calls do; what it knows about the machine."""
 
+import contextlib
 import importlib
 from pathlib import Path
 from types import SimpleNamespace
@@ -55,6 +56,42 @@ def test_short_calls_are_sampled_together(bench, monkeypatch):
     assert len(times) == 24
     # 100 µs hold 13 calls; three for warming up, one before each turn.
     assert count[0] == 3 + 3 * (1 + 8 * 13)
+
+
+def test_who_is_very_slow_takes_part_in_fewer_rounds(bench, monkeypatch):
+    """100 ms are more than three times 32 ms, so it is every fourth round after the first three."""
+    clock, log = [0.0], []
+
+    def call(name, lasting):
+        def run():
+            clock[0] += lasting
+            log.append(name)
+
+        return bench.call.Call(run)
+
+    monkeypatch.setattr(bench.clock.time, "perf_counter", lambda: clock[0])
+    calls = {"quick": [call("quick", 20e-3)], "slow": [call("slow", 100e-3)]}
+    times = bench.clock.take_turns(calls, 0.75)
+    # Rounds 0 to 2 take 120 ms, as do 4 and 8; 12 begins after 740 ms and is the last.
+    assert {name: len(found) for name, found in times.items()} == {"quick": 13, "slow": 6}
+    assert (log.count("quick"), log.count("slow")) == (13 + 3, 6 + 1)
+
+
+def test_settings_are_entered_around_turns(bench):
+    """Every call is made within, and the clock does not see them come and go."""
+    inside, seen = [], []
+
+    @contextlib.contextmanager
+    def setting():
+        inside.append(True)
+        yield
+        inside.pop()
+
+    call = bench.call.Call(lambda: seen.append(len(inside)), setting=setting)
+    other = bench.call.Call(lambda: seen.append(1 - len(inside)))
+    bench.clock.take_turns({"set": [call], "other": [other]}, 0.0)
+    assert set(seen) == {1}
+    assert not inside
 
 
 @pytest.mark.parametrize(("count", "expected"), [(1, 1.0), (9, 1.0), (20, 1.5), (39, 2.0)], ids=str)

@@ -15,8 +15,8 @@ import pytest
 import torch
 
 ROOT = Path(__file__).resolve().parents[2]
-MODULES = ("__main__", "call", "cases", "machine", "peers", "providers", "report")
-MODULES += ("host", "runner", "tables")
+MODULES = ("__main__", "call", "cases", "graph", "host", "machine", "onnx_runtime", "other_peers")
+MODULES += ("peers", "providers", "report", "runner", "tables", "workload")
 TINY = {"tokens": 4, "heads_q": 2, "heads_k": 1, "head_dim": 16}
 
 
@@ -36,7 +36,7 @@ def settings(bench):
 
 @pytest.fixture
 def quick(bench, monkeypatch):
-    """Without what takes seconds to compile; transformers is there in name only, and missing."""
+    """Without what takes seconds to compile; all peers are there in name only, and missing."""
     quick = [one for one in bench.providers.PROVIDERS if "compile" not in one.name]
     monkeypatch.setattr(bench.providers, "PROVIDERS", quick)
     monkeypatch.setattr(bench.runner, "PROVIDERS", quick)
@@ -44,14 +44,15 @@ def quick(bench, monkeypatch):
     def not_installed(name):
         raise bench.call.Missing(f"{name.split('.')[0]} is not installed")
 
-    monkeypatch.setattr(bench.peers, "_installed", not_installed)
+    for module in (bench.peers, bench.onnx_runtime, bench.other_peers):
+        monkeypatch.setattr(module, "installed", not_installed)
 
 
 @pytest.fixture
 def document(bench, settings, quick):
     case = bench.cases.Case
     cases = [
-        case("whole", torch.float32, False, rotary_dim=16, **TINY),
+        case("whole", torch.float32, False, rotary_dim=16, detailed=True, **TINY),
         case("whole", torch.bfloat16, True, rotary_dim=16, **TINY),
         case("part", torch.float16, False, rotary_dim=8, cold=True, **TINY),
     ]
@@ -73,8 +74,10 @@ TOP = {
     "method": str,
     "providers": dict,
     "cases": list,
+    "graph": dict,
     "table": dict,
     "host": dict,
+    "targets": list,
 }
 DEVICE = {
     "cpu": str,
@@ -95,7 +98,10 @@ CASE = {
     "heads_k": int,
     "head_dim": int,
     "rotary_dim": int,
+    "rotary_offset": int,
+    "batch": int,
     "first_position": int,
+    "shuffled": bool,
     "cold": bool,
     "sets": int,
     "data_bytes": int,
@@ -119,19 +125,27 @@ def test_document_has_its_fields(document):
     for case in document["cases"]:
         _assert_fields(case, CASE)
         for figures in case["providers"].values():
-            _assert_fields(figures, FIGURES, ["apply_is_faster"])
+            _assert_fields(figures, FIGURES, ["ahead"])
         assert {*case["providers"], *case["missing"]} <= set(document["providers"])
 
 
 def test_document_holds_every_provider_or_why_not(document):
     ours = ["apply_table", "apply_computed", "rotate_qk_table"]
-    whole, _, part = document["cases"]
+    detailed, whole, part = document["cases"]
     assert list(whole["providers"]) == ["limit", *ours]
-    assert list(part["providers"]) == ["limit", "limit_whole_heads", *ours]
-    assert whole["missing"] == {
-        "transformers": "transformers is not installed",
-        "onnxruntime": "onnxruntime is not installed",
-    }
+    limits, computed = ["limit", "limit_whole_heads"], ours[:2]
+    assert list(part["providers"]) == [*limits, *computed, "apply_table_whole", ours[2]]
+    peers = ["transformers", "onnxruntime", "mlx", "rotary_embedding_torch"]
+    assert list(whole["missing"]) == peers
+    assert whole["missing"]["mlx"] == "mlx is not installed"
+    assert [name for name in detailed["providers"] if "@" not in name] == [
+        "limit",
+        *ours,
+        "rotate_qk_computed",
+        "rotate_qk_backward",
+    ]
+    assert "apply_table@baseline" in detailed["providers"]
+    assert "transformers_backward" in detailed["missing"]
 
 
 def test_document_ratios_are_those_of_its_times(document):
@@ -220,11 +234,11 @@ def test_tables_fit_80_columns(bench, document, peers):
     """With as many columns as a group has, and names and values as long as they get."""
     from rich.console import Console
 
-    names = ["transformers", "torch_compile", "torch_compile_in_place", "onnxruntime"]
+    names = ["transformers", "torch_compile_in_place", "onnxruntime", "rotary_embedding_torch"]
     kinds = {name: {"kind": "peer", "about": name} for name in names}
     case = document["cases"][2]
     if peers:
-        figures = {"ms": 123.4, "over_limit": 1234.5, "apply_is_faster": 12345.6}
+        figures = {"ms": 123.4, "over_limit": 1234.5, "ahead": {"apply_table": 12345.6}}
         case = {**case, "providers": {**case["providers"], **dict.fromkeys(names, figures)}}
     columns = [f"{dtype} {p}" for dtype in ("f32", "bf16", "f16") for p in ("split", "interleaved")]
     document = {
@@ -255,27 +269,6 @@ def test_a_busy_machine_is_named(bench, document, others, said):
     bench.report.show(document, Console(file=output, width=200))
     doubts = re.findall("Do not trust 1 of 3 cases|does not tell whether", output.getvalue())
     assert doubts == ([said] if said else [])
-
-
-def test_cases_have_names_of_their_own(bench):
-    cases = bench.cases.all_cases()
-    assert len({case.id for case in cases}) == len(cases)
-    assert len({(case.group, case.column) for case in cases}) == len(cases)
-    assert cases[0].id == "f32-split-t2048-h32:8-d128-r128"
-
-
-def test_every_case_lies_within_the_table(bench):
-    for case in bench.cases.all_cases():
-        assert case.first_position + case.tokens <= bench.cases.TABLE_ROWS
-
-
-def test_working_in_place_leaves_the_original(bench):
-    case = bench.cases.Case("", torch.float32, False, rotary_dim=16, **TINY)
-    work = bench.cases.Workload(case, 1, 0)
-    work.sets[0].q.zero_()
-    assert work.original.q.abs().sum() > 0
-    work.reset()
-    assert torch.equal(work.sets[0].q, work.original.q)
 
 
 @pytest.mark.parametrize("name", ["a/b", "../b", "/b"])

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from environment import cmake, report, requirements
+from environment import cmake, packages, report, requirements
 from environment.report import Failure, StepFailure
 from environment.requirements import Requirement
 
@@ -17,12 +17,54 @@ def _elsewhere(tmp_path, monkeypatch):
     monkeypatch.delenv("ROPE_REQUIRE_ALL", raising=False)
 
 
+PINS = report.Path(__file__).parents[2] / "pyproject.toml"
+
+
 def test_pins_are_read():
-    pins = requirements.read(report.Path(__file__).parents[2] / "pyproject.toml")
+    pins = requirements.read(PINS)
     names = [pin.name for pin in pins]
     assert "torch" in names
     assert len(names) == len(set(names))
     assert all(name in names for name in requirements.ALWAYS_PINNED)
+
+
+def test_pins_of_peers_are_read():
+    pins = requirements.read(PINS, "bench")
+    assert [pin.name for pin in pins] == ["mlx", "mlx-cpu", "rotary-embedding-torch"]
+
+
+class TestPeers:
+    """One that cannot be installed is named, and the others are installed all the same."""
+
+    @pytest.fixture
+    def installed(self, monkeypatch, tmp_path):
+        installed = []
+
+        def pip_install(title, pins, log):
+            if title.startswith("mlx-cpu"):
+                raise StepFailure("no wheel", tmp_path / "log.txt")
+            installed.extend(pin.name for pin in pins)
+
+        monkeypatch.setattr(packages, "ROOT", PINS.parent)
+        monkeypatch.setattr(packages, "STAMP", tmp_path / "stamp.json")
+        monkeypatch.setattr(packages, "is_shared", lambda: False)
+        monkeypatch.setattr(packages.requirements, "installed", lambda *_: {})
+        monkeypatch.setattr(packages, "_pip_install", pip_install)
+        return installed
+
+    def test_one_is_left_out(self, installed, capsys):
+        packages.install_peers()
+        assert installed == ["mlx", "rotary-embedding-torch"]
+        out = capsys.readouterr().out
+        assert out.startswith("left out: mlx-cpu==")
+        packages.install_peers()  # tried again, since not all is in place
+        assert len(installed) == 4
+
+    def test_nothing_is_done_twice(self, installed, monkeypatch):
+        monkeypatch.setattr(packages, "_pip_install", lambda *_: installed.append("one"))
+        packages.install_peers()
+        packages.install_peers()
+        assert installed == ["one"] * 3
 
 
 def test_no_pins(tmp_path):
