@@ -21,6 +21,7 @@ PAGE = ROOT / "docs" / "machine-code.md"
 PLACE = re.compile(r"<!-- table: (?P<id>[\w-]+) -->\n(?P<text>.*?)<!-- end -->", re.DOTALL)
 # The one that the page has in full.
 ARCH = "sm_90"
+LABELS = tuple(dict.fromkeys(label for labels in ROUTES.values() for label in labels))
 H100 = next(device for device in DEVICES if device.arch == ARCH)
 Row = Iterable[object]
 
@@ -57,7 +58,7 @@ def markdown(head: Row, rows: Iterable[Row]) -> str:
 
 
 def span(values: Iterable[float]) -> str:
-    texts = [whole(value) for value in sorted(values)]
+    texts = [whole(value) for value in sorted(values)] or [""]
     return texts[0] if texts[0] == texts[-1] else f"{texts[0]}–{texts[-1]}"
 
 
@@ -75,36 +76,27 @@ def kernels_table(kernels: Found) -> str:
         if arch != ARCH or not can_run(name, arch):
             continue
         registers = kernel.registers or 0
-        facts = [
-            " ".join(str(name).split()),
-            registers,
-            threads(registers, arch) if name.heads else "-",
-            whole(loads_in_flight(name, registers, arch) / 1024) if name.heads else "-",
-            f"{kib(kernel):.1f}",
-        ]
-        routes = {label: route for label, route in kernel.routes.items() if route}
-        rows += [[*facts, label, *costs(route)] for label, route in routes.items()]
-        if not routes:
-            rows.append([*facts, "-", "-", "-", "-"])
-    return markdown(
-        [
-            "kernel",
-            "registers",
-            "threads",
-            "KiB of loads in flight",
-            "KiB of code",
-            "angles from",
-            "instructions per 64 bytes",
-            "of the issue slots",
-            f"at {CACHED_TERABYTES:.0f} TB/s",
-        ],
-        rows,
-    )
+        rows.append(
+            [
+                " ".join(str(name).split()),
+                registers,
+                threads(registers, arch) if name.heads else "-",
+                whole(loads_in_flight(name, registers, arch) / 1024) if name.heads else "-",
+                f"{kib(kernel):.1f}",
+                *(costs(kernel.routes.get(label)) for label in LABELS),
+            ]
+        )
+    head = ["kernel", "registers", "threads", "KiB of loads in flight", "KiB of code", *LABELS]
+    return markdown(head, rows)
 
 
-def costs(route: Route) -> list[str]:
+def costs(route: Route | None) -> str:
+    """Instructions, and their shares of the issue slots."""
+    if route is None:
+        return "-"
     each = route.per_64_bytes
-    return [f"{each:.1f}", share(each / H100.slots()), share(each / H100.slots(CACHED_TERABYTES))]
+    shares = [share(each / H100.slots()), share(each / H100.slots(CACHED_TERABYTES))]
+    return f"{each:.1f} ({', '.join(shares)})"
 
 
 def others_table(kernels: Found) -> str:
@@ -112,15 +104,11 @@ def others_table(kernels: Found) -> str:
     archs = sorted({arch for arch, _ in kernels} - {ARCH}, key=arch_key)
     names = sorted({name for _, name in kernels if name.heads}, key=kind_key)
     kinds = {name.kind: name.source for name in names}
-    rows: list[Row] = []
-    for kind, source in kinds.items():
-        found = [of_kind(kernels, arch, kind) for arch in archs]
-        if any(kernel.routes for some in found for kernel in some):
-            for label in ROUTES[source]:
-                rows.append([kind, label, *(ranges(some, label) for some in found)])
-        else:
-            rows.append([kind, "-", *(ranges(some, "") for some in found)])
-    return markdown(["kernel", "angles from", *archs], rows)
+    rows = [
+        [kind, *(ranges(of_kind(kernels, arch, kind), ROUTES[source]) for arch in archs)]
+        for kind, source in kinds.items()
+    ]
+    return markdown(["kernel", *archs], rows)
 
 
 def kind_key(name: Name) -> tuple[str, str, int, int]:
@@ -135,43 +123,40 @@ def of_kind(kernels: Found, arch: str, kind: str) -> list[Measured]:
     ]
 
 
-def ranges(kernels: list[Measured], label: str) -> str:
+def ranges(kernels: list[Measured], labels: Iterable[str]) -> str:
+    """Registers / KiB of code / instructions on each route."""
     if not kernels:
         return "-"
-    routes = [route for kernel in kernels if (route := kernel.routes.get(label))]
-    parts = [[kernel.registers or 0 for kernel in kernels], map(kib, kernels)]
-    if routes:
-        parts.append([route.per_64_bytes for route in routes])
-    return " / ".join(span(part) for part in parts)
+    parts = [span(kernel.registers or 0 for kernel in kernels), span(map(kib, kernels))]
+    found = [[kernel.routes.get(label) for kernel in kernels] for label in labels]
+    spans = [span(route.per_64_bytes for route in routes if route) for routes in found]
+    return " / ".join([*parts, ", ".join(filter(None, spans))] if any(spans) else parts)
 
 
 def angles_table(kernels: Found) -> str:
     """A table against computed angles, and where turns lie, for both pairings in bfloat16."""
-    rows = []
-    for (arch, name), kernel in sorted(kernels.items(), key=lambda item: order(item[0][1])):
-        if arch == ARCH and name.scalar == "bf16":
-            rows += [
-                [name.pairing, f"{name.bytes} B × {name.heads}", name.source, label,
-                 kernel.registers, f"{route.per_64_bytes:.1f}", memory_reads(route)]
-                for label, route in kernel.routes.items()
-                if route
-            ]  # fmt: skip
-    return markdown(
-        ["pairing", "a thread", "kernel", "angles from", "registers", "instructions per 64 bytes",
-         "loads from memory, from constants"],
-        rows,
-    )  # fmt: skip
+    rows = [
+        [name.pairing, f"{name.bytes} B × {name.heads}", name.source, kernel.registers,
+         *(reads(kernel.routes.get(label)) for label in LABELS)]
+        for (arch, name), kernel in sorted(kernels.items(), key=lambda item: order(item[0][1]))
+        if arch == ARCH and name.scalar == "bf16" and any(kernel.routes.values())
+    ]  # fmt: skip
+    return markdown(["pairing", "a thread", "kernel", "registers", *LABELS], rows)
 
 
 def order(name: Name) -> tuple[str, int, int, str]:
     return name.pairing, name.bytes, name.heads, name.source
 
 
-def memory_reads(route: Route) -> str:
+def reads(route: Route | None) -> str:
+    """Instructions in all, loads from memory, loads from the constant bank."""
+    if route is None:
+        return "-"
+
     def count(start: tuple[str, ...]) -> int:
         return sum(n for opcode, n in route.opcodes.items() if opcode.startswith(start))
 
-    return f"{count(('LDG.',))}, {count(('LDC', 'ULDC', 'LDCU'))}"
+    return f"{route.instructions} / {count(('LDG.',))} / {count(('LDC', 'ULDC'))}"
 
 
 def devices_table() -> str:
@@ -187,19 +172,20 @@ def devices_table() -> str:
 
 
 def ceilings_table(ceilings: Ceilings) -> str:
-    """Registers with the threads they buy; instructions."""
+    """Registers with the threads they buy; instructions on each route."""
     archs = sorted({arch for arch, _ in ceilings.registers}, key=arch_key)
-    rows = []
-    for what in ("registers", "instructions"):
-        most = ceilings.of(what)
-        for kind in sorted({kind for _, kind in most}):
-            cells = []
-            for arch in archs:
-                value = most.get((arch, kind))
-                held = f" ({threads(value, arch)})" if value and what == "registers" else ""
-                cells.append(f"{value or '-'}{held}")
-            rows.append([what, kind, *cells])
-    return markdown(["at most", "kernel", *archs], rows)
+    kinds = sorted({kind for _, kind in ceilings.registers})
+    rows = [[kind, *(ceiling(ceilings, arch, kind) for arch in archs)] for kind in kinds]
+    return markdown(["kernel", *archs], rows)
+
+
+def ceiling(ceilings: Ceilings, arch: str, kind: str) -> str:
+    most = ceilings.registers.get((arch, kind))
+    if most is None:
+        return "-"
+    keys = ((arch, f"{kind}, {label}") for label in LABELS)
+    each = [str(ceilings.instructions[key]) for key in keys if key in ceilings.instructions]
+    return " / ".join([f"{most} ({threads(most, arch)})", *([", ".join(each)] if each else [])])
 
 
 def tables(kernels: Found, ceilings: Ceilings, compiler: str) -> dict[str, str]:
