@@ -263,6 +263,11 @@ FIRST, SECOND = "ACQBULK", "PREEXIT"
             "sm_90",
             "before ACQBULK: LDG.E at 0x0020",
         ),
+        (
+            ["@P0 BRA 0x30", "LDG.E", "EXIT", FIRST, SECOND, "EXIT"],
+            "sm_90",
+            "before ACQBULK: LDG.E at 0x0010",
+        ),
         (["@P0 ACQBULK", "LDG.E", SECOND, "EXIT"], "sm_90", "before ACQBULK: LDG.E at 0x0010"),
         # The listing has the load first; no way does.
         (["BRA 0x30", "LDG.E", "EXIT", FIRST, SECOND, "BRA 0x10"], "sm_90", None),

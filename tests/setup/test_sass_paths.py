@@ -173,6 +173,33 @@ def test_a_table_route_has_none_of_it():
     assert found.opcodes["FFMA"] == 16
 
 
+def test_a_table_route_is_not_the_shorter_way_that_computes():
+    """Eight fused operations are fewer than the ten instructions without any."""
+    rows = [*2 * ["LDG.E.128"], *4 * ["LDG.E.128"]]
+    target = 16 * (len(rows) + 1 + 8 + 1)
+    code = [*rows, f"@P1 BRA {target:#x}", *8 * ["FFMA"], f"BRA {target + 160:#x}", *10 * ["MOV"],
+            *16 * ["FFMA"], *2 * ["STG.E.128"], "EXIT"]  # fmt: skip
+    name, kernel = kernel_of(*code)
+    found = sass_routes.measure(name, kernel).routes[sass_routes.TABLE]
+    assert found.instructions == len(code) - 9
+
+
+def test_a_position_is_read_where_one_can_be():
+    """The branch jumps over it, as where a call gives none."""
+    code = [*2 * ["LDG.E.128"], "@P1 BRA 0x50", "IADD3", "@P2 LDG.E", *4 * ["LDG.E.128"],
+            *16 * ["FFMA"], *2 * ["STG.E.128"], "EXIT"]  # fmt: skip
+    name, kernel = kernel_of(*code)
+    found = sass_routes.measure(name, kernel).routes[sass_routes.TABLE]
+    assert found.instructions == len(code)
+
+
+def test_rows_do_not_stand_in_for_data():
+    """The branch jumps over a head's loads; what computing would load is no substitute."""
+    code = [*2 * ["LDG.E.128"], *8 * [INDEXED], "@P1 BRA 0xd0", *2 * ["LDG.E.ENL2.256"], *AFTER]
+    assert routes(*code)[sass_routes.MEMORY] == len(code)
+    assert routes(*code[1:])[sass_routes.MEMORY] is None
+
+
 def test_per_64_bytes_is_shared_by_heads():
     code = [*4 * ["LDG.E.128"], *4 * ["LDG.E.128"], *32 * ["FFMA"], *4 * ["STG.E.128"], "EXIT"]
     ((_, name), kernel), *_ = sass_code.parse(dump({function(heads=2): code})).items()
