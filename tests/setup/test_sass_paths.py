@@ -193,11 +193,11 @@ def test_a_position_is_read_where_one_can_be():
     assert found.instructions == len(code)
 
 
-def test_rows_do_not_stand_in_for_data():
-    """The branch jumps over a head's loads; what computing would load is no substitute."""
-    code = [*2 * ["LDG.E.128"], *8 * [INDEXED], "@P1 BRA 0xd0", *2 * ["LDG.E.ENL2.256"], *AFTER]
-    assert routes(*code)[sass_routes.MEMORY] == len(code)
-    assert routes(*code[1:])[sass_routes.MEMORY] is None
+def test_other_loads_do_not_stand_in_for_data():
+    """The first branch jumps over the data; the second over loads of as many bytes, but narrower."""
+    code = ["@P1 BRA 0x80", *5 * ["MOV"], *2 * ["LDG.E.128"], *8 * ["LDG.E.64"],
+            "@P2 BRA 0x150", *4 * ["LDG.E.64"], *AFTER]  # fmt: skip
+    assert routes(*code)[sass_routes.MEMORY] == len(code) - 4
 
 
 def test_per_64_bytes_is_shared_by_heads():
