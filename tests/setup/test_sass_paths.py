@@ -194,7 +194,7 @@ def test_a_position_is_read_where_one_can_be():
 
 
 def test_other_loads_do_not_stand_in_for_data():
-    """The first branch jumps over the data; the second over loads of as many bytes, but narrower."""
+    """The first branch jumps over the data, the second over narrower loads of as many bytes."""
     code = ["@P1 BRA 0x80", *5 * ["MOV"], *2 * ["LDG.E.128"], *8 * ["LDG.E.64"],
             "@P2 BRA 0x150", *4 * ["LDG.E.64"], *AFTER]  # fmt: skip
     assert routes(*code)[sass_routes.MEMORY] == len(code) - 4
