@@ -56,9 +56,9 @@ same-bits:  ## the same results from every compiler, NEON under emulation
 	$(SETUP) same-bits
 	@$(RUN) scripts/same_bits/run.py $(ARGS)
 
-sass:  ## what nvcc made of the kernels: access widths, registers, code size
+sass:  ## what nvcc made of the kernels: registers, threads, instructions; into docs/: ARGS=--write
 	$(SETUP) sass
-	@$(RUN) scripts/check/sass.py
+	@$(RUN) scripts/check/sass.py $(ARGS)
 
 format:  ## what the format gate wants, done
 	$(SETUP) check

@@ -12,9 +12,10 @@ import shlex
 import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
-import sass
+import sass_code
 from tree import ROOT, compile_all, finish
 
 NOT_HERE = 77
@@ -47,7 +48,7 @@ class Kernel:
         self.generated: Counter[str] = Counter()
 
 
-Kernels = dict[sass.Name, Kernel]
+Kernels = dict[sass_code.Name, Kernel]
 
 
 def complaints_about_flags(commands: Path) -> list[str]:
@@ -80,7 +81,7 @@ def parse(text: str) -> Kernels:
         elif "// end inline asm" in line:
             inline = False
         elif match := ENTRY.search(line):
-            current = kernels[sass.name_of(match[1])]
+            current = kernels[sass_code.name_of(match[1])]
         else:
             (current.inline if inline else current.generated).update(instructions(line))
     return dict(kernels)
@@ -97,12 +98,12 @@ def complaints_about_ptx(kernels: Kernels) -> list[str]:
             ("arithmetic that the compiler chose", kernel.generated, ARITHMETIC.pattern),
             ("arithmetic that ieee.h does not have", foreign, ARITHMETIC.pattern),
         ):
-            if match := sass.listed(opcodes, pattern):
+            if match := sass_code.listed(opcodes, pattern):
                 found.append(f"{name}: {what}: {match}")
     return found
 
 
-def complaints_about_code(kernels: Kernels, compiled: sass.Kernels) -> list[str]:
+def complaints_about_code(kernels: Kernels, compiled: sass_code.Kernels) -> list[str]:
     """Also where ptxas unrolls a loop or shares a product: equal numbers are what it gives for all
     kernels of sm_80 to sm_120 (nvcc 13.0), and whoever reads this decides whether others are right.
     """
@@ -117,6 +118,13 @@ def complaints_about_code(kernels: Kernels, compiled: sass.Kernels) -> list[str]
             if count != wanted:
                 found.append(f"{name}: {opcode} ×{count} for {written} ×{wanted} ({arch})")
     return found
+
+
+def without_listings(
+    kernels: sass_code.Kernels,
+) -> list[tuple[tuple[str, sass_code.Name], sass_code.Kernel]]:
+    """Which are large, and nothing here reads them."""
+    return [(key, replace(kernel, instructions=[])) for key, kernel in kernels.items()]
 
 
 def ptx_command(words: list[str], output: Path) -> list[str]:
@@ -150,20 +158,20 @@ def main() -> int:
     found = complaints_about_flags(options.commands or COMMANDS) if not options.ptx else []
     paths, compiled = options.ptx or [], {}
     if not given:
-        program = sass.cuobjdump()
+        program = sass_code.cuobjdump()
         paths, trouble = make_ptx()
         found += trouble
         if not paths or program is None:
             print("build/dev has no CUDA kernels, or there is no cuobjdump to read them.")
             return 1 if found else NOT_HERE
-        compiled = sass.read_library(program)
+        compiled = dict(sass_code.read_library(program, without_listings))
     elif options.dump:
-        compiled = sass.parse(options.dump.read_text(encoding="utf-8"))
+        compiled = sass_code.parse(options.dump.read_text(encoding="utf-8"))
     if paths and not found:
         kernels = parse("\n".join(path.read_text(encoding="utf-8") for path in paths))
         found += complaints_about_ptx(kernels) + complaints_about_code(kernels, compiled)
-    if len(found) > sass.MOST_LINES:
-        found[sass.MOST_LINES :] = [f"… and {len(found) - sass.MOST_LINES} more"]
+    if len(found) > sass_code.MOST_LINES:
+        found[sass_code.MOST_LINES :] = [f"… and {len(found) - sass_code.MOST_LINES} more"]
     return finish(
         found, "Write arithmetic with kernels/ieee.h, and look at CMakeLists.txt's flags."
     )

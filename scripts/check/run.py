@@ -26,7 +26,7 @@ GATES = {
     "typing_strict": "mypy --strict on the package",
     "headers": "every header compiles alone",
     "oldest_torch": "csrc compiles against torch 2.11",
-    "sass": "kernels: wide accesses, nothing spilled",
+    "sass": "kernels: widths, registers, instructions",
     "rounding": "nothing fused, flushed or approximate",
 }
 
