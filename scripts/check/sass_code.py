@@ -37,7 +37,7 @@ OTHERS = re.compile(r"(table_kernel|turns_kernel)(?:I([df]))?E")
 SCALARS = {"f": "f32", "NS_4HalfE": "f16", "NS_8BFloat16E": "bf16"}
 SCALAR_BYTES = {"f32": 4, "f16": 2, "bf16": 2}
 # rope::Source's values, in their order.
-SOURCES = ("computed", "table")
+SOURCES = ("general", "computed", "table")
 
 
 class Instruction(NamedTuple):

@@ -26,7 +26,11 @@ ARGUMENTS = "turns in arguments"
 MEMORY = "turns in memory"
 EITHER = "turns in either"
 # The routes of each of sass_code.SOURCES.
-ROUTES = {"computed": (ARGUMENTS, MEMORY), "table": (TABLE,)}
+ROUTES = {
+    "general": (ARGUMENTS, MEMORY, TABLE),
+    "computed": (ARGUMENTS, MEMORY),
+    "table": (TABLE,),
+}
 
 WIDTH = re.compile(r"\.(?:(256|128|64)|[US](16|8))(?=\.|$)")
 INDEXED = re.compile(r"c\[0x[0-9a-f]+\]\[R\d+")

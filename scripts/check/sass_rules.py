@@ -11,9 +11,9 @@ from sass_routes import LEAST_BYTES, Measured, width_of
 # The suffix of an access of so many bytes; what is only read may have .CONSTANT behind it.
 WIDTHS = {32: ".E.ENL2.256", 16: ".E.128", 8: ".E.64", 4: ".E", 2: ".E.U16"}
 WIDEST_SINCE = 100  # accesses of 32 bytes; before that such a kernel is an empty one
-DEPENDENT_SINCE = 90  # programmatic dependent launch
-# The sources (sass_code.SOURCES) whose kernels wait for the one before and let the next one start.
-DEPENDENT: frozenset[str] = frozenset()
+DEPENDENT_SINCE = (
+    90  # programmatic dependent launch: wait for the one before, let the next one start
+)
 
 Found = dict[tuple[str, Name], Measured]
 
@@ -97,11 +97,9 @@ def route_complaints(name: Name, kernel: Measured, arch: str, ceilings: Ceilings
             yield text
 
 
-def dependence_complaints(
-    name: Name, kernel: Measured, arch: str, dependent: frozenset[str] = DEPENDENT
-) -> Iterator[str]:
+def dependence_complaints(kernel: Measured, arch: str) -> Iterator[str]:
     halves = listed(kernel.opcodes, r"^(ACQBULK|PREEXIT)\b")
-    if name.source not in dependent or arch_number(arch) < DEPENDENT_SINCE:
+    if arch_number(arch) < DEPENDENT_SINCE:
         if halves:
             yield f"a dependent launch's {halves}, where none is planned"
         return
@@ -127,7 +125,7 @@ def complaints_about(name: Name, kernel: Measured, arch: str, ceilings: Ceilings
         found += access_complaints(name, opcodes)
         found += register_complaints(name, kernel, arch, ceilings)
         found += route_complaints(name, kernel, arch, ceilings)
-        found += dependence_complaints(name, kernel, arch)
+        found += dependence_complaints(kernel, arch)
     return found
 
 

@@ -12,7 +12,7 @@ GATE = ROOT / "scripts" / "check" / "rounding.py"
 
 NAME = "f32  split       table    16 B × 1"
 FUNCTION = (
-    "_ZN4rope13rotate_kernelIfNS_7VariantINS_5SplitELi16ELi1ELNS_6SourceE1EEEEEvNS_9ArgumentsE"
+    "_ZN4rope13rotate_kernelIfNS_7VariantINS_5SplitELi16ELi1ELNS_6SourceE2EEEEEvNS_9ArgumentsE"
 )
 WRITTEN = ("mul.rn.f32 %f1, %f2, %f3;", "fma.rn.f32 %f4, %f5, %f6, %f1;", "add.rn.f32 %f7, %f4, 0;")
 HARMLESS = ("neg.f32 %f8, %f7;", "mad.lo.s32 %r1, %r2, %r3, %r4;", "mov.f32 %f9, 0f00000000;")

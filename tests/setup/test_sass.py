@@ -279,15 +279,8 @@ FIRST, SECOND = "ACQBULK", "PREEXIT"
 def test_dependent_launch(code, arch, complaint):
     ((key, kernel),) = sass_code.parse(dump({function(): code}, arch)).items()
     measured = sass_routes.measure(key[1], kernel)
-    found = sass_rules.dependence_complaints(key[1], measured, arch, frozenset({"table"}))
+    found = sass_rules.dependence_complaints(measured, arch)
     assert [complaint in text for text in found] == ([True] if complaint else [])
-
-
-def test_no_dependent_launch_where_none_is_planned():
-    ((key, kernel),) = sass_code.parse(dump({function(): [FIRST, "EXIT"]})).items()
-    measured = sass_routes.measure(key[1], kernel)
-    (found,) = sass_rules.dependence_complaints(key[1], measured, "sm_90", frozenset())
-    assert found == "a dependent launch's ACQBULK ×1, where none is planned"
 
 
 def test_scalars_are_the_gate_s():
