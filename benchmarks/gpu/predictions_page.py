@@ -1,4 +1,4 @@
-"""benchmarks/PREDICTIONS.md, made of predictions.py: python -m benchmarks.gpu.predictions [--write].
+"""benchmarks/PREDICTIONS.md, made of predictions.py: python -m benchmarks.gpu.predictions --write.
 Nobody edits the page by hand."""
 
 from __future__ import annotations
@@ -92,8 +92,8 @@ def floors() -> str:
     (chain,) = (case for case in all_cases() if case.chain)
     dependent, plain = (cell(chain, "chain", n, FLOOR, "H200") for n in ("floor-pdl", "floor"))
     return (
-        f"An empty kernel in a chain takes {dependent} µs with programmatic dependent launch, {plain}"
-        " without,\non both devices.\n"
+        f"An empty kernel in a chain takes {dependent} µs with programmatic dependent launch and\n"
+        f"{plain} without, on both devices.\n"
     )
 
 

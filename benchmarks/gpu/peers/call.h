@@ -3,6 +3,8 @@
 #pragma once
 
 #include <cstdint>
+#include <cstdio>
+#include <exception>
 
 // q and k: device memory, (tokens, heads, head_dim), rotated in place; the last stride is 1, the
 // others are in elements. table: (rows, rotary_dim) float32, cosines before sines. pos: (tokens,).
@@ -22,3 +24,9 @@ struct PeerCall {
 };
 
 enum PeerStatus : int { kServed = 0, kNotServed = -1, kThrew = -2 };
+
+// What it says goes to the log.
+inline int threw(const std::exception& error) {
+  std::fprintf(stderr, "%s\n", error.what());
+  return kThrew;
+}

@@ -33,7 +33,7 @@ extern "C" int rope_peer(const PeerCall* call) {
   if (call->head_dim != 64 && call->head_dim != 128 && call->head_dim != 256) return kNotServed;
   try {
     return call->is_half ? rotate<__half>(*call) : rotate<__nv_bfloat16>(*call);
-  } catch (...) {
-    return kThrew;
+  } catch (const std::exception& error) {
+    return threw(error);
   }
 }

@@ -56,7 +56,7 @@ extern "C" int rope_peer(const PeerCall* call) {
     TVMFFIEnvSetStream(kDLCUDA, 0, call->stream, nullptr);
     return call->is_half ? rotate<__half>(*call, {kDLFloat, 16, 1})
                          : rotate<__nv_bfloat16>(*call, {kDLBfloat, 16, 1});
-  } catch (...) {
-    return kThrew;
+  } catch (const std::exception& error) {
+    return threw(error);
   }
 }
