@@ -1,8 +1,8 @@
-"""Others' rotations in the GPU benchmark: each adapter gives its peer what that one's users give it.
+"""Others' rotations in the GPU benchmark: each adapter gives its peer what its own users give it.
 
-Stand-ins have the peers' signatures, insist on what those insist on, and rotate in plain torch; what
-comes out is held against float64 like every provider's result. Whether the peers themselves do what
-their documentation says is seen where there is a GPU.
+Stand-ins have the peers' signatures, insist on what those insist on, and rotate in plain torch;
+what comes out is held against float64 like every provider's result. Whether the peers themselves do
+what their documentation says is seen where there is a GPU.
 """
 
 import ctypes

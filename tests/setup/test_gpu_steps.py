@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from benchmarks.gpu import facts, main, steps
+from benchmarks.gpu import facts, main, steps, tools
 from benchmarks.gpu.steps import Command, Failed, Run, Skip, Step
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -74,6 +74,30 @@ def test_program_that_is_not_there(run):
 def test_nothing_to_run(run, error, status):
     outcome = run(raising("a", error))["a"]
     assert (outcome.status, outcome.note) == (status, "no tool")
+
+
+def test_what_others_cannot_do_fails_nothing(tmp_path):
+    run = Run(ROOT, tmp_path, 60)
+    run.all([step("a", "print('error: no'); exit(2)", others=True, headline="error"), step("b")])
+    assert [(o.status, o.note) for o in run.outcomes] == [
+        ("skipped", "status 2; error: no"),
+        ("ok", ""),
+    ]
+    assert not run.failed
+
+
+def test_lines_are_shown_while_they_come(run, capsys, monkeypatch):
+    """Those with the prefix, whole ones only, of this step alone, once each."""
+    monkeypatch.setattr(steps, "LOOK_SECONDS", 0.05)
+    code = (
+        "import time\n"
+        "for i in range(3): print(f'| {i}'); print('other'); time.sleep(0.2)\n"
+        "print('| end', end='', flush=True); time.sleep(0.3); print(' of it')"
+    )
+    quiet = Step("a", "log", 60, lambda _: [python("print('| before')")])
+    unbuffered = Command([sys.executable, "-u", "-c", code])
+    run(quiet, Step("b", "log", 60, lambda _: [unbuffered], shown="| "))
+    assert capsys.readouterr().out.splitlines()[1:5] == ["b … ", "0", "1", "2"]
 
 
 @pytest.mark.parametrize("code", ["exit(1)", "import time; time.sleep(60)"], ids=["failed", "slow"])
@@ -192,6 +216,36 @@ class TestMain:
         main.forget_if_stale()
         assert cache.exists() == (python == sys.executable)
 
+    def test_peers_that_nobody_brought(self, monkeypatch):
+        monkeypatch.setattr(main, "brought", dict)
+        with pytest.raises(Skip, match=r"benchmarks\.gpu\.bring"):
+            main.Context(Path()).peers(0)
+
+    def test_peers_are_compiled_for_this_gpu(self, monkeypatch):
+        monkeypatch.setattr(main, "brought", lambda: {"sglang": {}})
+        context = main.Context(Path())
+        context.architecture = "100-real"
+        configure, build = context.peers(0)
+        assert "-DCMAKE_CUDA_ARCHITECTURES=100-real" in configure.arguments
+        assert "-k" in build.arguments
+
+    @pytest.mark.parametrize("ninja", [False, True])
+    @pytest.mark.parametrize("configured", [False, True])
+    def test_keep_going(self, tmp_path, monkeypatch, configured, ninja):
+        """In the words of the generator that the folder has, or will get."""
+        monkeypatch.setattr(
+            main.shutil, "which", lambda _: "ninja" if ninja != configured else None
+        )
+        if configured:
+            (tmp_path / "CMakeCache.txt").touch()
+            if ninja:
+                (tmp_path / "build.ninja").touch()
+        assert main.keep_going(tmp_path) == (["-k", "0"] if ninja else ["-k"])
+
+    def test_what_is_others_fails_nothing(self):
+        some = main.steps_of(main.Context(Path()))
+        assert {step.name for step in some if step.others} == {"peers", "profile"}
+
     def test_few_files(self):
         """Those who fetch them from another machine may be allowed a handful only."""
         logs = {step.log for step in main.steps_of(main.Context(Path()))}
@@ -200,11 +254,37 @@ class TestMain:
     def test_reserves_fit(self):
         some = main.steps_of(main.Context(Path()))
         assert sum(step.reserve for step in some) < main.TIME_LIMIT / 2
-        assert main.TIME_LIMIT <= 480
+        # Ten minutes a command, where GPUs are lent; what is stopped has GRACE to end.
+        assert 480 <= main.TIME_LIMIT <= 570
+        limits = {step.name: step.limit for step in some}
+        assert limits["bench"] >= main.TIME_LIMIT / 2
+        assert [step.name for step in some if step.shown] == ["bench"]
         done = set()
         for one in some:
             assert set(one.needs) <= done
             done.add(one.name)
+
+
+class TestProfile:
+    def test_commands(self, monkeypatch):
+        """Nothing of the card is changed, and one marked call of each size is measured."""
+        monkeypatch.setattr(tools.shutil, "which", lambda _: "/opt/ncu")
+        commands = tools.profile(0, Path("packages"))
+        assert [command.arguments[-1] for command in commands] == ["8192", "1"]
+        for command in commands:
+            words = list(command.arguments)
+            assert words[0] == "/opt/ncu"
+            assert words[words.index("--clock-control") + 1] == "none"
+            assert words[words.index("--profile-from-start") + 1] == "off"
+            metrics = words[words.index("--metrics") + 1]
+            wanted = ("dram__bytes_read", "sectors_per_request", "registers", "warps_active")
+            assert all(name in metrics for name in wanted)
+            assert command.environment["PYTHONPATH"] == "packages"
+
+    def test_without_the_tool(self, monkeypatch):
+        monkeypatch.setattr(tools.shutil, "which", lambda _: None)
+        with pytest.raises(Skip, match="no ncu"):
+            tools.profile(0, Path("packages"))
 
 
 def test_report_is_written_after_every_step(tmp_path):
@@ -228,6 +308,7 @@ def test_usage(arguments):
     assert result.returncode == 2
     assert "benchmarks/gpu.sh OUT_DIR" in result.stdout
     assert "third_party/googletest" in result.stdout
+    assert "benchmarks.gpu.bring" in result.stdout
     assert "set -euo" not in result.stdout
 
 
