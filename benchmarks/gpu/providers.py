@@ -72,8 +72,8 @@ def plain(
         start = offset % x.shape[-1] if offset else 0
         before, rotated, rest = x.split((start, width, x.shape[-1] - start - width), dim=-1)
         rotated = rotated * cos + partner(rotated) * sin
-        passed_on = before.shape[-1] or rest.shape[-1]
-        return torch.cat((before, rotated, rest), dim=-1) if passed_on else rotated
+        parts = [part for part in (before, rotated, rest) if part.shape[-1]]
+        return torch.cat(parts, dim=-1) if len(parts) > 1 else rotated
 
     return one(q), one(k)
 

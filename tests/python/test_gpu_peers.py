@@ -243,6 +243,13 @@ class TestBuilt:
         provider = adapters.Provider("some", make, kind=adapters.PEER)
         verify(provider, provider.make(work)[0], work)
 
+    @pytest.mark.parametrize(("kind", "flat", "whole"), [("mla", 32, 32), ("partial", 16, 32)])
+    def test_head_dim(self, kind, flat, whole):
+        """Behind a rotary_offset, whole heads are what is left of them."""
+        work = Workload(CASES[kind], torch.device("cpu"), 1)
+        made = [built.arguments(work, work.sets[0], whole_heads=w) for w in (False, True)]
+        assert [call.head_dim for call in made] == [flat, whole]
+
     @pytest.mark.parametrize("kind", ["backward", "f32"])
     def test_not_served(self, kind):
         work = Workload(CASES[kind], torch.device("cpu"), 1)
