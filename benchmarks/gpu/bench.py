@@ -1,8 +1,9 @@
 """The benchmark on a GPU: python -m benchmarks.gpu.bench --out bench.json [--scale LIBRARY]
-[--seconds N] [--no-compile]. --device cpu rehearses the whole path on a few small cases.
+[--peers FOLDER] [--seconds N] [--cases TEXT] [--no-compile]. --device cpu rehearses the whole path
+on a few small cases.
 
-A line for each case, with medians and, in brackets, how many times the ceiling's that is; the
-ceiling is the quickest of the in-place scale kernels.
+A line for each case and mode (screen.py), with medians and, in brackets, how many times the
+ceiling's that is; the ceiling is the quickest of the in-place scale kernels.
 """
 
 from __future__ import annotations
@@ -18,11 +19,12 @@ from typing import Any
 
 import torch
 
-from benchmarks.gpu import facts
+from benchmarks.gpu import facts, predictions, screen
 from benchmarks.gpu.agreement import verify
 from benchmarks.gpu.cases import Case, Workload, all_cases, tiny_cases
 from benchmarks.gpu.clock import (
     WALL_CALLS,
+    Call,
     EmptyCache,
     GraphReplay,
     Loop,
@@ -30,19 +32,24 @@ from benchmarks.gpu.clock import (
     cycled,
     take_turns,
 )
-from benchmarks.gpu.providers import Call, Provider, all_providers
+from benchmarks.gpu.peers import adapters
+from benchmarks.gpu.provider import CEILING, PEER, NotServed, Provider
+from benchmarks.gpu.providers import all_providers
 
 METHOD = (
     "us: median microseconds of a call. cold: graph replay over sets of q and k together past twice"
     " the L2 cache, which is emptied before each replay where 512 sets do not reach that. hot:"
-    " graph replay over one set, where it fits the L2 cache. wall: calls without a graph, by the"
-    " host's clock. Providers take turns round by round; data is random. counted_bytes is the same"
-    " for every provider: rotated components read and written once, 8 bytes of position a token;"
-    " tables are not counted. scale-N moves the rotated components' bytes without gaps, N 16-byte"
-    " vectors a thread; eager and compile get cos and sin ready-made."
+    " graph replay over one set, where it fits the L2 cache. repeat: the same where it does not,"
+    " for cases with a goal. chain: graph replay of 2048 launches on one set. wall: calls without a"
+    " graph, by the host's clock. Providers take turns round by round; data is random."
+    " counted_bytes is the same for every provider: rotated components read and written once, 8"
+    " bytes of position a token; tables are not counted. scale-N moves the rotated components'"
+    " bytes without gaps, N 16-byte vectors a thread; eager and compile get cos and sin ready-made."
+    " backward: the gradient alone, sets are what arrives. predicted: predictions.py, microseconds."
 )
-TURN_SECONDS = 1.5  # for one case in one mode
-SHOWN = ("table", "computed", "new", "compile", "eager")
+# For one case in one mode: some 50 rounds of 16 providers whose replay takes 0.5 ms.
+TURN_SECONDS = 0.8
+FEW_TURN_SECONDS = 0.5  # where this library and the ceiling are alone
 REHEARSAL_CACHE = 1 << 14
 
 
@@ -53,16 +60,32 @@ class Bench:
         self.out: Path = options.out
         self.on_gpu = self.device.type == "cuda"
         self.cache_bytes, self.empty_cache = REHEARSAL_CACHE, None
+        name = None
         if self.on_gpu:
-            self.cache_bytes = torch.cuda.get_device_properties(self.device).L2_cache_size
+            properties = torch.cuda.get_device_properties(self.device)
+            self.cache_bytes, name = properties.L2_cache_size, properties.name
             self.empty_cache = EmptyCache(self.cache_bytes, self.device)
+        self.predicted_for = predictions.device_of(name)
         self.providers = all_providers(options.scale, with_compile=options.compile)
-        self.report: dict[str, Any] = {"facts": facts.collect(), "method": METHOD, "cases": []}
+        peers, self.peers = adapters.find_all(options.peers)
+        # Their kernels want a GPU. A rehearsal tells which there are.
+        self.providers += peers if self.on_gpu else []
+        kinds = {p.name: {"kind": p.kind, "about": p.about} for p in self.providers}
+        self.report: dict[str, Any] = {
+            "facts": facts.collect(),
+            "method": METHOD,
+            "providers": kinds,
+            "peers": self.peers,
+            "predicted_for": self.predicted_for.name if self.predicted_for else None,
+            "cases": [],
+        }
 
     @property
     def failed(self) -> bool:
+        """What others raise is told, and fails nothing."""
         cases = self.report["cases"]
-        return not cases or any(case["errors"] for case in cases)
+        mine = {p.name for p in self.providers if p.kind != PEER} | {"eager", "compile"}
+        return not cases or any(mine & set(case["errors"]) for case in cases)
 
     def left(self) -> float:
         return self.deadline - time.monotonic()
@@ -73,12 +96,40 @@ class Bench:
     def run(self, case: Case) -> None:
         work = Workload(case, self.device, case.num_sets(self.cache_bytes))
         errors: dict[str, str] = {}
-        calls = self._guarded(self.providers, errors, lambda p: self._prepared(p, work))
-        results = {mode: self._mode(mode, work, calls, errors) for mode in self._modes(case)}
-        self.report["cases"].append(
-            {"id": case.id, **case.facts(), "results": results, "errors": errors}
-        )
+        not_served: dict[str, str] = {}
+
+        def prepared(provider: Provider) -> list[Call] | None:
+            try:
+                return self._prepared(provider, work)
+            except NotServed as reason:
+                not_served[provider.name] = str(reason)
+                return None
+
+        calls = self._guarded(self.providers, errors, prepared)
+        calls = {name: made for name, made in calls.items() if made is not None}
+        modes = self._modes(case)
+        results = {mode: self._mode(mode, work, calls, errors) for mode in modes}
+        facts_of_case = {
+            **case.facts(),
+            "goal_us": predictions.goal_of(case),
+            "predicted": self._predicted(case, modes),
+        }
+        told = {"results": results, "errors": errors, "not_served": not_served}
+        self.report["cases"].append({"id": case.id, **facts_of_case, **told})
         self.write()
+
+    def _predicted(self, case: Case, modes: Sequence[str]) -> dict[str, dict[str, float]]:
+        """mode → provider → µs, where predictions.py knows the device."""
+        if self.predicted_for is None:
+            return {}
+        made: dict[str, dict[str, float]] = {mode: {} for mode in modes}
+        for provider in self.providers:
+            name = "ceiling" if provider.kind == CEILING else provider.name
+            for mode in modes:
+                us = predictions.predicted_us(case, mode, name, provider.kind, self.predicted_for)
+                if us is not None:
+                    made[mode][name] = round(us, 3)
+        return made
 
     def _guarded(
         self, providers: Sequence[Provider], errors: dict[str, str], make: Callable[[Provider], Any]
@@ -93,24 +144,33 @@ class Bench:
         return made
 
     def _prepared(self, provider: Provider, work: Workload) -> list[Call]:
+        if not work.case.everybody and provider.kind == PEER:
+            raise NotServed("for this library and the ceiling")
         calls = provider.make(work)
         verify(provider, calls[0], work)
         return calls
 
     def _modes(self, case: Case) -> list[str]:
-        hot = 2 * case.rotated_bytes <= self.cache_bytes
-        return ["cold", *(["hot"] if hot else []), "wall"]
+        if case.chain:
+            return ["chain"]
+        modes = ["cold"]
+        if 2 * case.rotated_bytes <= self.cache_bytes:
+            modes.append("hot")
+        elif predictions.goal_of(case) is not None:
+            modes.append("repeat")
+        return [*modes, "wall"]
 
     def _mode(
         self, mode: str, work: Workload, calls: Mapping[str, list[Call]], errors: dict[str, str]
     ) -> dict[str, Any]:
         chosen = [p for p in self.providers if p.name in calls]
         timed = self._guarded(chosen, errors, lambda p: self._timed(mode, work, calls[p.name]))
-        seconds = min(TURN_SECONDS, max(self.left(), 0) / 4)
+        most = TURN_SECONDS if work.case.everybody else min(FEW_TURN_SECONDS, TURN_SECONDS)
+        seconds = min(most, max(self.left(), 0) / 4)
         return {name: summary(times) for name, times in take_turns(timed, seconds).items()}
 
     def _timed(self, mode: str, work: Workload, calls: list[Call]) -> Timed:
-        sets = 1 if mode == "hot" else len(calls)
+        sets = 1 if mode in ("hot", "repeat") else len(calls)
         count = work.case.num_calls(sets) if self.on_gpu else sets
         if mode == "wall":
             return Loop(cycled(calls, min(WALL_CALLS, count)), self.device)
@@ -118,11 +178,12 @@ class Bench:
         if not self.on_gpu:
             return Loop(some, self.device)
         reached = sets * work.case.rotated_bytes >= 2 * self.cache_bytes
-        return GraphReplay(some, None if mode == "hot" or reached else self.empty_cache)
+        return GraphReplay(some, None if mode != "cold" or reached else self.empty_cache)
 
 
 def summary(times: Sequence[float]) -> dict[str, Any]:
-    tenths = statistics.quantiles(times, n=10)
+    # Within what was measured, where there are few rounds.
+    tenths = statistics.quantiles(times, n=10, method="inclusive")
     return {
         "us": statistics.median(times),
         "p10": tenths[0],
@@ -131,55 +192,32 @@ def summary(times: Sequence[float]) -> dict[str, Any]:
     }
 
 
-def ceiling_of(results: Mapping[str, Any]) -> float | None:
-    scales = [found["us"] for name, found in results.items() if name.startswith("scale")]
-    return min(scales) if scales else None
-
-
-def line_of(case: Mapping[str, Any], mode: str) -> str:
-    results = case["results"][mode]
-    ceiling = ceiling_of(results)
-    if ceiling is None:
-        return f"| {case['id']:<44} {mode:<5} no ceiling"
-    rate = case["counted_bytes"] / ceiling / 1e6
-    line = f"| {case['id']:<44} {mode:<5}{ceiling:9.2f} {rate:5.2f}"
-    for name in SHOWN:
-        found = results.get(name)
-        cell = f"{found['us']:.2f} ({found['us'] / ceiling:.2f})" if found else "—"
-        line += f"{cell:>17}"
-    return line
-
-
-HEADER = f"| {'µs (times the ceiling)':<44} {'':<5}{'ceiling':>9}  TB/s" + "".join(
-    f"{name:>17}" for name in SHOWN
-)
-
-
-def summary_line(cases: Sequence[Mapping[str, Any]]) -> str:
-    """For the first case, cold."""
-    if not cases:
-        return "summary: nothing was measured"
-    results = cases[0]["results"]["cold"]
-    ceiling, table = ceiling_of(results), results.get("table")
-    if ceiling is None or table is None:
-        return f"summary: {cases[0]['id']} lacks the ceiling or the table"
-    others = ", ".join(
-        f"{name} {results[name]['us'] / table['us']:.2f}"
-        for name in ("eager", "compile")
-        if name in results
-    )
-    ratio = table["us"] / ceiling
-    return f"summary: {cases[0]['id']}: {ratio:.3f} × the ceiling; times ours: {others or 'none'}"
-
-
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Times the rotation on a GPU.")
     parser.add_argument("--out", type=Path, required=True, help="the JSON file to write")
     parser.add_argument("--device", default="cuda", help="cuda, or cpu for a rehearsal")
     parser.add_argument("--scale", type=Path, help="the library made of scale.cu")
-    parser.add_argument("--seconds", type=float, default=130.0, help="begin no case after that")
+    parser.add_argument(
+        "--peers",
+        type=Path,
+        default=facts.ROOT / "build" / "cuda-peers",
+        help="where the libraries made of peers/ are",
+    )
+    parser.add_argument("--seconds", type=float, default=240.0, help="begin no case after that")
+    parser.add_argument("--cases", default="", help="those with this text in their ids")
     parser.add_argument("--compile", action=argparse.BooleanOptionalAction, default=True)
     return parser.parse_args(arguments)
+
+
+def run_all(bench: Bench, cases: Sequence[Case]) -> None:
+    for number, case in enumerate(cases, start=1):
+        if bench.left() <= 0:
+            print(f"| {case.id}: no time left", flush=True)
+            bench.report.setdefault("left_out", []).append(case.id)
+            continue
+        bench.run(case)
+        left = f"{number} of {len(cases)}, {max(bench.left(), 0):.0f} s left"
+        print("\n".join(screen.lines_of(bench.report["cases"][-1], left)), flush=True)
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -191,21 +229,15 @@ def main(arguments: Sequence[str]) -> int:
         print(f"{options.scale} is not there: the ceiling is torch's neg_, in two launches.")
         options.scale = None
     bench = Bench(options)
-    print(HEADER, flush=True)
+    for name, told in bench.peers.items():
+        print(f"| {name}: {told}", flush=True)
+    print(screen.header(), flush=True)
     cases = all_cases() if bench.on_gpu else tiny_cases()
-    for case in cases:
-        if bench.left() <= 0:
-            print(f"| {case.id}: no time left", flush=True)
-            bench.report.setdefault("left_out", []).append(case.id)
-            continue
-        bench.run(case)
-        latest = bench.report["cases"][-1]
-        for mode in latest["results"]:
-            print(line_of(latest, mode), flush=True)
-        for name, error in latest["errors"].items():
-            print(f"| {case.id} {name}: {error}", flush=True)
+    run_all(bench, [case for case in cases if options.cases in case.id])
     bench.write()
-    print(summary_line(bench.report["cases"]), flush=True)
+    for line in screen.goal_lines(bench.report["cases"]):
+        print(line, flush=True)
+    print(screen.summary_line(bench.report["cases"]), flush=True)
     return 1 if bench.failed else 0
 
 

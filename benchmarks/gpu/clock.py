@@ -7,12 +7,14 @@ from __future__ import annotations
 import gc
 import random
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import lru_cache
 from typing import Protocol
 
 import torch
 
-from benchmarks.gpu.providers import Call
+Call = Callable[[], object]  # returns new (q, k), or writes to its set
 
 MOST_ROUNDS = 60
 FEWEST_ROUNDS = 5
@@ -24,21 +26,37 @@ class Timed(Protocol):
         """Microseconds a call."""
 
 
+@lru_cache(maxsize=1)
+def side_stream() -> torch.cuda.Stream:
+    """Where all calls are captured and timed, and where a forward pass runs whose way back is
+    timed: autograd runs that on the same stream, and a capture allows no other."""
+    return torch.cuda.Stream()
+
+
+@contextmanager
+def at_side(device: torch.device) -> Iterator[None]:
+    """On a GPU: on the side stream, after what was enqueued before, and before what comes next."""
+    if device.type != "cuda":
+        yield
+        return
+    side_stream().wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(side_stream()):
+        yield
+    torch.cuda.current_stream().wait_stream(side_stream())
+
+
 class GraphReplay:
     """The calls, captured into one graph. Each sample replays it twice and times the second: while
     the first runs the host enqueues the rest, so that the GPU never waits for it."""
 
     def __init__(self, calls: Sequence[Call], before: Callable[[], object] | None = None) -> None:
         self.count, self.before = len(calls), before
-        stream = torch.cuda.Stream()
-        stream.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(stream):
+        with at_side(torch.device("cuda")):
             for call in calls[:3]:
                 call()
-        torch.cuda.current_stream().wait_stream(stream)
         torch.cuda.synchronize()
         self.graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(self.graph):
+        with torch.cuda.graph(self.graph, stream=side_stream()):
             for call in calls:
                 call()
         self.start, self.end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
@@ -59,16 +77,18 @@ class Loop:
 
     def __init__(self, calls: Sequence[Call], device: torch.device) -> None:
         self.calls, self.device = calls, device
-        for call in calls[:3]:
-            call()
+        with at_side(device):
+            for call in calls[:3]:
+                call()
 
     def sample(self) -> float:
-        self._wait()
-        start = time.perf_counter()
-        for call in self.calls:
-            call()
-        self._wait()
-        return (time.perf_counter() - start) * 1e6 / len(self.calls)
+        with at_side(self.device):
+            self._wait()
+            start = time.perf_counter()
+            for call in self.calls:
+                call()
+            self._wait()
+            return (time.perf_counter() - start) * 1e6 / len(self.calls)
 
     def _wait(self) -> None:
         if self.device.type == "cuda":

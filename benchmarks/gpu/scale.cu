@@ -1,6 +1,6 @@
 // The ceiling that the rotation is held against: reads and writes the bytes of q and k in place, in
 // one launch, and scales them by -1, so that the data stays what it was however often it runs.
-// For providers.py, which calls it through ctypes.
+// And the floor: a launch that does nothing. For providers.py, which calls both through ctypes.
 #include <cuda_runtime_api.h>
 
 #include <cstdint>
@@ -46,7 +46,31 @@ cudaError_t launch(Spans spans, uint32_t signs, cudaStream_t stream) {
                           dim3(static_cast<unsigned>(blocks)), dim3(kThreads), values, 0, stream);
 }
 
+// With the attribute, the next kernel of a stream starts while this one ends; both halves of the
+// handshake are here, so that the floor is that of kernels which use it.
+__global__ void empty_kernel() {
+#if __CUDA_ARCH__ >= 900
+  asm volatile("griddepcontrol.wait;" ::: "memory");
+  asm volatile("griddepcontrol.launch_dependents;");
+#endif
+}
+
 }  // namespace
+
+// One block of 128 threads that does nothing. dependent: with programmatic dependent launch, which
+// wants a GPU of compute capability 9.0 or newer. Returns a cudaError_t.
+extern "C" int rope_empty(int dependent, void* stream) {
+  cudaLaunchAttribute attribute = {};
+  attribute.id = cudaLaunchAttributeProgrammaticStreamSerialization;
+  attribute.val.programmaticStreamSerializationAllowed = 1;
+  cudaLaunchConfig_t config = {};
+  config.gridDim = dim3(1);
+  config.blockDim = dim3(128);
+  config.stream = static_cast<cudaStream_t>(stream);
+  config.attrs = &attribute;
+  config.numAttrs = dependent ? 1 : 0;
+  return cudaLaunchKernelExC(&config, reinterpret_cast<const void*>(&empty_kernel), nullptr);
+}
 
 // q and k: device memory, addresses and sizes in bytes multiples of 16, not both empty. signs: the
 // sign bits of a 32-bit word. vectors: 16-byte vectors a thread moves, 1, 2, 4 or 8. Returns a

@@ -18,6 +18,7 @@ from typing import Any
 OK, FAILED, SKIPPED = "ok", "failed", "skipped"
 SHORTEST = 5.0  # seconds; with less left a step is not begun
 GRACE = 5.0  # from the polite signal to the other one
+LOOK_SECONDS = 0.5  # between two looks at the log of a running step
 
 
 class Skip(Exception):
@@ -40,7 +41,9 @@ class Step:
 
     limit: seconds it may take. reserve: seconds that earlier steps must leave it. Without time, an
     optional one is skipped and any other one fails. needs: steps that must have gone well.
-    headline: a pattern; the last line of the log that has it is what the step came to.
+    headline: a pattern; the last line of the log that has it is what the step came to. others: it
+    runs what is not this project's, and its failure is told as skipped. shown: what lines start
+    with that are shown while the step runs.
     """
 
     name: str
@@ -51,6 +54,8 @@ class Step:
     optional: bool = False
     needs: tuple[str, ...] = ()
     headline: str = ""
+    others: bool = False
+    shown: str = ""
 
 
 @dataclass
@@ -76,8 +81,46 @@ def stop(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
-def execute(command: Command, log: Path, folder: Path, seconds: float) -> str | None:
+class Follower:
+    """Prints the lines of a growing log that start in some way. No prefix: none."""
+
+    def __init__(self, log: Path, prefix: str) -> None:
+        self.log, self.prefix = log, prefix
+        self.read = log.stat().st_size if log.exists() else 0
+        self.begun = False
+
+    def look(self) -> None:
+        if not self.prefix or not self.log.exists():
+            return
+        with self.log.open("rb") as file:
+            file.seek(self.read)
+            whole, newline, _ = file.read().rpartition(b"\n")
+        self.read += len(whole + newline)
+        for line in whole.decode(errors="replace").splitlines():
+            if line.startswith(self.prefix):
+                print(("" if self.begun else "\n") + line[len(self.prefix) :], flush=True)
+                self.begun = True
+
+
+def wait(process: subprocess.Popen[bytes], seconds: float, follower: Follower) -> int:
+    """Its status. Raises TimeoutExpired."""
+    end = time.monotonic() + seconds
+    while True:
+        left = end - time.monotonic()
+        try:
+            return process.wait(max(min(left, LOOK_SECONDS), 0))
+        except subprocess.TimeoutExpired:
+            if left <= LOOK_SECONDS:
+                raise
+        finally:
+            follower.look()
+
+
+def execute(
+    command: Command, log: Path, folder: Path, seconds: float, shown: str = ""
+) -> str | None:
     """None, or what went wrong."""
+    follower = Follower(log, shown)
     with log.open("ab") as output:
         output.write(f"$ {' '.join(command.arguments)}\n".encode())
         output.flush()
@@ -95,7 +138,7 @@ def execute(command: Command, log: Path, folder: Path, seconds: float) -> str | 
             output.write(f"{error}\n".encode())
             return f"{command.arguments[0]}: {error.strerror}"
         try:
-            status = process.wait(seconds)
+            status = wait(process, seconds, follower)
         except subprocess.TimeoutExpired:
             return f"stopped after {seconds:.0f} s"
         finally:
@@ -155,10 +198,12 @@ class Run:
         end = time.monotonic() + limit
         try:
             for command in step.commands(limit):
-                trouble = execute(command, log, self.folder, end - time.monotonic())
+                left = end - time.monotonic()
+                trouble = execute(command, log, self.folder, left, step.shown)
                 if trouble is not None:
                     said = headline_of(log, start, step.headline)
-                    return FAILED, "; ".join(filter(None, (trouble, said)))
+                    status = SKIPPED if step.others else FAILED
+                    return status, "; ".join(filter(None, (trouble, said)))
         except Skip as reason:
             return SKIPPED, str(reason)
         except Failed as reason:

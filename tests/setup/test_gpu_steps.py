@@ -76,6 +76,30 @@ def test_nothing_to_run(run, error, status):
     assert (outcome.status, outcome.note) == (status, "no tool")
 
 
+def test_what_others_cannot_do_fails_nothing(tmp_path):
+    run = Run(ROOT, tmp_path, 60)
+    run.all([step("a", "print('error: no'); exit(2)", others=True, headline="error"), step("b")])
+    assert [(o.status, o.note) for o in run.outcomes] == [
+        ("skipped", "status 2; error: no"),
+        ("ok", ""),
+    ]
+    assert not run.failed
+
+
+def test_lines_are_shown_while_they_come(run, capsys, monkeypatch):
+    """Those with the prefix, whole ones only, of this step alone, once each."""
+    monkeypatch.setattr(steps, "LOOK_SECONDS", 0.05)
+    code = (
+        "import time\n"
+        "for i in range(3): print(f'| {i}'); print('other'); time.sleep(0.2)\n"
+        "print('| end', end='', flush=True); time.sleep(0.3); print(' of it')"
+    )
+    quiet = Step("a", "log", 60, lambda _: [python("print('| before')")])
+    unbuffered = Command([sys.executable, "-u", "-c", code])
+    run(quiet, Step("b", "log", 60, lambda _: [unbuffered], shown="| "))
+    assert capsys.readouterr().out.splitlines()[1:5] == ["b … ", "0", "1", "2"]
+
+
 @pytest.mark.parametrize("code", ["exit(1)", "import time; time.sleep(60)"], ids=["failed", "slow"])
 def test_needs(run, monkeypatch, code):
     monkeypatch.setattr(steps, "SHORTEST", 0)
@@ -154,59 +178,6 @@ def test_time_for_all(run):
     assert [outcomes[name].status for name in "de"] == ["failed", "skipped"]
 
 
-class TestMain:
-    @pytest.fixture(autouse=True)
-    def _elsewhere(self, monkeypatch, tmp_path):
-        for name in ("BUILD", "GTEST_BROUGHT"):
-            monkeypatch.setattr(main, name, tmp_path / name)
-        monkeypatch.setattr(main, "GTEST_INSTALLED", ())
-        monkeypatch.delenv("ROPE_GTEST_SOURCE", raising=False)
-
-    def bring(self, folder):
-        folder.mkdir()
-        (folder / "CMakeLists.txt").touch()
-        return str(folder)
-
-    def test_without_googletest(self):
-        (command,) = main.Context(Path()).configure(0)
-        assert "-DROPE_TESTS=OFF" in command.arguments
-        with pytest.raises(Failed, match=r"gpu\.sh --help"):
-            main.ctest(0)
-
-    def test_googletest_that_was_brought(self):
-        source = self.bring(main.GTEST_BROUGHT)
-        (command,) = main.Context(Path()).configure(0)
-        assert f"-DROPE_GTEST_SOURCE={source}" in command.arguments
-        assert "-DROPE_TESTS=ON" in command.arguments
-
-    def test_googletest_by_environment(self, monkeypatch, tmp_path):
-        self.bring(main.GTEST_BROUGHT)
-        monkeypatch.setenv("ROPE_GTEST_SOURCE", self.bring(tmp_path / "other"))
-        assert main.googletest() == str(tmp_path / "other")
-
-    @pytest.mark.parametrize("python", [sys.executable, "/usr/bin/python9"])
-    def test_build_of_another_python_is_not_used(self, python):
-        main.BUILD.mkdir()
-        cache = main.BUILD / "CMakeCache.txt"
-        cache.write_text(f"CMAKE_HOME_DIRECTORY:INTERNAL={ROOT}\nPython_EXECUTABLE:X={python}\n")
-        main.forget_if_stale()
-        assert cache.exists() == (python == sys.executable)
-
-    def test_few_files(self):
-        """Those who fetch them from another machine may be allowed a handful only."""
-        logs = {step.log for step in main.steps_of(main.Context(Path()))}
-        assert len(logs | {"report.json", "bench.json"}) <= 8
-
-    def test_reserves_fit(self):
-        some = main.steps_of(main.Context(Path()))
-        assert sum(step.reserve for step in some) < main.TIME_LIMIT / 2
-        assert main.TIME_LIMIT <= 480
-        done = set()
-        for one in some:
-            assert set(one.needs) <= done
-            done.add(one.name)
-
-
 def test_report_is_written_after_every_step(tmp_path):
     context = main.Context(tmp_path)
     run = Run(ROOT, tmp_path, 60)
@@ -228,6 +199,7 @@ def test_usage(arguments):
     assert result.returncode == 2
     assert "benchmarks/gpu.sh OUT_DIR" in result.stdout
     assert "third_party/googletest" in result.stdout
+    assert "benchmarks.gpu.bring" in result.stdout
     assert "set -euo" not in result.stdout
 
 
