@@ -49,8 +49,12 @@ FIRST_WAVE = 0.3
 MEMORY_LATENCY = 0.5
 # Below that a grid does not fill the machine, and one latency is part of what a launch takes.
 WAVE_TOKENS = 128
-# Instructions that make one phase, and its cosine and sine: counted in the binary for sm_90.
-ANGLE_INSTRUCTIONS = 50
+# Tokens up to which kernels are dependent launches: four waves of threads that take 5 heads each
+# (kernels/plan.cpp), for 40 heads of 128 in 16-byte vectors.
+DEPENDENT_TOKENS = 4 * 132 * 2048 // 64
+# Instructions that make one phase, and its cosine and sine: 5 times what computed angles need more
+# than a table per 64 bytes, over 8 pairs (docs/machine-code.md, sm_90, 5 heads a thread).
+ANGLE_INSTRUCTIONS = 60
 MOST_HEADS_A_THREAD = 5
 TABLE_COMPONENT_BYTES = 4
 SECTOR_BYTES = 32  # the least that memory moves
@@ -62,7 +66,7 @@ def device_of(name: str | None) -> Device | None:
 
 
 def launch_of(case: Case, dependent: bool) -> float:
-    return LAUNCH_DEPENDENT if dependent and case.tokens <= DECODED_TOKENS else LAUNCH
+    return LAUNCH_DEPENDENT if dependent and case.tokens <= DEPENDENT_TOKENS else LAUNCH
 
 
 def angle_seconds(case: Case, device: Device) -> float:
