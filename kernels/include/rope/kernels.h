@@ -38,7 +38,9 @@ Status run_cpu(const Params& params) noexcept;
 
 // Enqueues the rotation on stream (a cudaStream_t; nullptr: the default stream) of the current
 // device. Pointers are device memory, except frequencies with on_host, whose strides are then not
-// negative. Never synchronises; may be captured into a graph, a process's first call too. A status
+// negative. Never synchronises; may be captured into a graph, a process's first call too. Where the
+// loaded code is for sm_90 or newer, the kernel may be a programmatic dependent launch: it starts
+// while earlier work of the stream still runs, and reads nothing before that is done. A status
 // beyond kCudaError is this call's, or that of a kernel which ran earlier: CUDA tells whoever calls
 // next. The last error (cudaGetLastError) of the caller's CUDA runtime is neither read nor changed.
 // All of this holds for launch_table_cuda and launch_turns_cuda too.
