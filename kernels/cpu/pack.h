@@ -4,7 +4,6 @@
 //   load_one, store_one      kLanes adjacent elements
 //   load_some, store_some    the first 1 … kLanes of them; what lies behind is not touched
 //   load_two, store_two      2 · kLanes adjacent elements, in the order that kHalvesAreEvenOdd says
-//   load_pairs, store_pairs  kLanes interleaved pairs, as the register of x and that of y
 #pragma once
 
 #include <cstdint>
@@ -64,17 +63,6 @@ inline void store_some(Scalar* address, const Pack& pack, int32_t count) {
   std::memcpy(address, copy, static_cast<size_t>(count) * sizeof(Scalar));
 }
 #endif
-
-template <class Scalar>
-inline void load_pairs(const Scalar* address, Pack& x, Pack& y) {
-  load_two(address, x, y);
-  if constexpr (!kHalvesAreEvenOdd<Scalar>) deinterleave(x, y);
-}
-template <class Scalar>
-inline void store_pairs(Scalar* address, Pack x, Pack y) {
-  if constexpr (!kHalvesAreEvenOdd<Scalar>) interleave(x, y);
-  store_two(address, x, y);
-}
 
 }  // namespace ROPE_TARGET
 }  // namespace rope

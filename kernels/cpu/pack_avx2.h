@@ -48,6 +48,18 @@ inline void interleave(Pack& even, Pack& odd) {
   odd.lanes = _mm256_permute2f128_ps(low, high, 0x31);
 }
 
+// (a, b), … → (a, a), … and (b, b), …
+inline Pack twice_even(const Pack& pack) {
+  return {_mm256_moveldup_ps(pack.lanes)};
+}
+inline Pack twice_odd(const Pack& pack) {
+  return {_mm256_movehdup_ps(pack.lanes)};
+}
+// x·y − z in the even lanes, x·y + z in the odd ones.
+inline Pack fma_alternating(const Pack& x, const Pack& y, const Pack& z) {
+  return {_mm256_fmaddsub_ps(x.lanes, y.lanes, z.lanes)};
+}
+
 inline Pack load_one(const Half* address) {
   return {_mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(address)))};
 }

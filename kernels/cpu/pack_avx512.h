@@ -50,6 +50,18 @@ inline void interleave(Pack& even, Pack& odd) {
   odd.lanes = second;
 }
 
+// (a, b), … → (a, a), … and (b, b), …
+inline Pack twice_even(const Pack& pack) {
+  return {_mm512_moveldup_ps(pack.lanes)};
+}
+inline Pack twice_odd(const Pack& pack) {
+  return {_mm512_movehdup_ps(pack.lanes)};
+}
+// x·y − z in the even lanes, x·y + z in the odd ones.
+inline Pack fma_alternating(const Pack& x, const Pack& y, const Pack& z) {
+  return {_mm512_fmaddsub_ps(x.lanes, y.lanes, z.lanes)};
+}
+
 inline Pack load_one(const Half* address) {
   return {_mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(address)))};
 }

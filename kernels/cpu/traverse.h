@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <cstring>
+#include <type_traits>
 
 #include "../scalar.h"
 #include "angle_row.h"
@@ -12,6 +13,8 @@
 
 namespace rope {
 inline namespace ROPE_TARGET {
+
+constexpr int kMostWhole = 16;
 
 template <class Scalar>
 inline const Scalar* in_row(const Heads& heads, const Token& token, int64_t head) {
@@ -52,11 +55,14 @@ void for_each_row(const Heads& heads, const Token& token, const Rotate& rotate) 
 }
 
 template <class Scalar, class Pairs, int kPacks>
-void rotate_both_held(const Params& params, const Token& token, const AngleRow& angles) {
-  const HeldAngles<kPacks> held(angles);
+void rotate_both_whole(const Params& params, const Token& token, const float* first,
+                       const float* second) {
+  using Angles =
+      std::conditional_t<(kPacks <= Pack::kMostHeld), HeldAngles<kPacks>, StoredAngles<kPacks>>;
+  const Angles angles(first, second);
   for (const Heads* heads : {&params.q, &params.k}) {
-    for_each_row<Scalar>(*heads, token, [&held](const Scalar* in, Scalar* out, int64_t) {
-      rotate_row(Pairs(), in, out, held);
+    for_each_row<Scalar>(*heads, token, [&angles](const Scalar* in, Scalar* out, int64_t) {
+      rotate_whole_row(Pairs(), in, out, angles);
     });
   }
 }
@@ -64,10 +70,13 @@ void rotate_both_held(const Params& params, const Token& token, const AngleRow& 
 // Heads that share their angles, which stay in registers where that leaves enough for the data.
 template <class Scalar, class Pairs, int kPacks = 1>
 void rotate_both(const Params& params, const Token& token, const AngleRow& angles) {
+  constexpr bool kTogether = Pairs::kPairing == Pairing::kInterleaved && !kHalvesAreEvenOdd<Scalar>;
   const int32_t half = params.rotary_dim / 2;
-  if constexpr (kPacks <= Pack::kMostHeld) {
-    if (half == kPacks * Pack::kLanes) {
-      return rotate_both_held<Scalar, Pairs, kPacks>(params, token, angles);
+  if constexpr (kPacks <= kMostWhole) {
+    if ((kTogether ? 2 * half : half) == kPacks * Pack::kLanes) {
+      return rotate_both_whole<Scalar, Pairs, kPacks>(params, token,
+                                                      kTogether ? angles.cos_sin : angles.cos,
+                                                      kTogether ? angles.sin_cos : angles.sin);
     }
     return rotate_both<Scalar, Pairs, 2 * kPacks>(params, token, angles);
   } else {
