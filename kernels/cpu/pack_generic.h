@@ -68,9 +68,8 @@ inline Pack twice_odd(const Pack& pack) {
 }
 // x·y − z in the even lanes, x·y + z in the odd ones.
 inline Pack fma_alternating(const Pack& x, const Pack& y, const Pack& z) {
-  return for_each_lane([&](int i) {
-    return fma(x.lanes[i], y.lanes[i], i % 2 == 0 ? -z.lanes[i] : z.lanes[i]);
-  });
+  return for_each_lane(
+      [&](int i) { return fma(x.lanes[i], y.lanes[i], i % 2 == 0 ? -z.lanes[i] : z.lanes[i]); });
 }
 
 inline void load_even_odd(const BFloat16* address, Pack& even, Pack& odd) {

@@ -150,6 +150,16 @@ inline void rotate_row(Interleaved, const Scalar* in, Scalar* out, const AngleRo
   store_two(out + 2 * last, last_x, last_y);
 }
 
+template <class Scalar, class Pairs>
+constexpr bool kStayTogether =
+    Pairs::kPairing == Pairing::kInterleaved && !kHalvesAreEvenOdd<Scalar>;
+
+// Pairs of a row whose cosines, or whose (cos, sin), … fill kPacks registers.
+template <class Scalar, class Pairs>
+constexpr int32_t half_of(int32_t packs) {
+  return packs * Pack::kLanes / (kStayTogether<Scalar, Pairs> ? 2 : 1);
+}
+
 // The angles of rows of kPacks registers exactly: in registers from head to head, or in memory. Of
 // pairs that stay together, first is (cos, sin), … and second (sin, cos), …; else cos and sin.
 template <int kCount>
@@ -210,8 +220,8 @@ inline void rotate_whole_row(Interleaved, const Scalar* in, Scalar* out, const A
       rotate_pairs_chunk(in + 2 * i * kLanes, out + 2 * i * kLanes, angles.first_at(i),
                          angles.second_at(i));
     } else {
-      store_one(out + i * kLanes, rotated_pairs(load_one(in + i * kLanes), angles.first_at(i),
-                                                angles.second_at(i)));
+      store_one(out + i * kLanes,
+                rotated_pairs(load_one(in + i * kLanes), angles.first_at(i), angles.second_at(i)));
     }
   }
 }

@@ -2,6 +2,7 @@
 // The body that one thin file per instruction set compiles; included by those files alone.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <cstring>
 #include <type_traits>
@@ -14,6 +15,8 @@
 namespace rope {
 inline namespace ROPE_TARGET {
 
+// Registers of the longest row that is rotated without a loop: 0.45 against 0.56 µs a token of 40
+// float32 heads of 128 in the first-level cache (x86-64-v3, Xeon, Sapphire Rapids).
 constexpr int kMostWhole = 16;
 
 template <class Scalar>
@@ -38,30 +41,58 @@ void copy_token(const Params& params, const Heads& heads, const Token& token) {
   }
 }
 
+// A token, and the one whose rows are fetched in the meantime: the slice's next one, or at its end
+// the same, so that no address outside of the tensors is ever made.
+struct Step {
+  Token token;
+  Token next;
+};
+
+// How far ahead rows are fetched. One thread, table, 2048 tokens of 40 heads of 128, Xeon (Sapphire
+// Rapids), without and with: float32 2.41 and 2.17 ms (x86-64-v4, half-split), bfloat16 2.58 and
+// 2.21 ms (x86-64-v3), 32 of 128 components 2.22 and 1.04 ms (bfloat16, x86-64-v3), where the
+// processor's own prefetching finds no stream. 2 and 4 KiB differ by less than the noise.
+constexpr int32_t kBytesAhead = 2048;
+
+inline void prefetch(const void* row, int32_t bytes) {
+  constexpr int32_t kLine = 64;
+  for (int32_t at = 0; at < bytes; at += kLine) {
+    __builtin_prefetch(static_cast<const char*>(row) + at);
+  }
+}
+
 // A token's heads, row by row. Everything the loop needs is in locals: read from Params again for
 // each head, behind stores that still wait for memory, the next row's address would wait with them
 // (2.0 against 1.1 ms for 42 MB of float32 on one thread, x86-64-v4).
 template <class Scalar, class Rotate>
-void for_each_row(const Heads& heads, const Token& token, const Rotate& rotate) {
+void for_each_row(const Heads& heads, const Step& step, int32_t half, const Rotate& rotate) {
   const int64_t num_heads = heads.num_heads;
   if (num_heads == 0) return;  // strides from no address lead nowhere
   const int64_t in_step = heads.in_stride.head;
   const int64_t out_step = heads.out_stride.head;
-  const Scalar* in = in_row<Scalar>(heads, token, 0);
-  Scalar* out = out_row<Scalar>(heads, token, 0);
+  const Scalar* in = in_row<Scalar>(heads, step.token, 0);
+  Scalar* out = out_row<Scalar>(heads, step.token, 0);
+  const int32_t row_bytes = 2 * half * static_cast<int32_t>(sizeof(Scalar));
+  const int64_t ahead = std::min<int64_t>(num_heads, (kBytesAhead + row_bytes - 1) / row_bytes);
+  const Scalar* next_in = in_row<Scalar>(heads, step.next, 0);
   for (int64_t head = 0; head < num_heads; ++head) {
+    const int64_t fetched = head + ahead;
+    prefetch(
+        fetched < num_heads ? in + fetched * in_step : next_in + (fetched - num_heads) * in_step,
+        row_bytes);
     rotate(in + head * in_step, out + head * out_step, head);
   }
 }
 
 template <class Scalar, class Pairs, int kPacks>
-void rotate_both_whole(const Params& params, const Token& token, const float* first,
+void rotate_both_whole(const Params& params, const Step& step, const float* first,
                        const float* second) {
   using Angles =
       std::conditional_t<(kPacks <= Pack::kMostHeld), HeldAngles<kPacks>, StoredAngles<kPacks>>;
   const Angles angles(first, second);
+  constexpr int32_t kHalf = half_of<Scalar, Pairs>(kPacks);
   for (const Heads* heads : {&params.q, &params.k}) {
-    for_each_row<Scalar>(*heads, token, [&angles](const Scalar* in, Scalar* out, int64_t) {
+    for_each_row<Scalar>(*heads, step, kHalf, [&angles](const Scalar* in, Scalar* out, int64_t) {
       rotate_whole_row(Pairs(), in, out, angles);
     });
   }
@@ -69,34 +100,38 @@ void rotate_both_whole(const Params& params, const Token& token, const float* fi
 
 // Heads that share their angles, which stay in registers where that leaves enough for the data.
 template <class Scalar, class Pairs, int kPacks = 1>
-void rotate_both(const Params& params, const Token& token, const AngleRow& angles) {
-  constexpr bool kTogether = Pairs::kPairing == Pairing::kInterleaved && !kHalvesAreEvenOdd<Scalar>;
+void rotate_both(const Params& params, const Step& step, const AngleRow& angles) {
   const int32_t half = params.rotary_dim / 2;
   if constexpr (kPacks <= kMostWhole) {
-    if ((kTogether ? 2 * half : half) == kPacks * Pack::kLanes) {
-      return rotate_both_whole<Scalar, Pairs, kPacks>(params, token,
-                                                      kTogether ? angles.cos_sin : angles.cos,
-                                                      kTogether ? angles.sin_cos : angles.sin);
+    if (half != half_of<Scalar, Pairs>(kPacks)) {
+      return rotate_both<Scalar, Pairs, 2 * kPacks>(params, step, angles);
     }
-    return rotate_both<Scalar, Pairs, 2 * kPacks>(params, token, angles);
+    constexpr bool kTogether = kStayTogether<Scalar, Pairs>;
+    rotate_both_whole<Scalar, Pairs, kPacks>(params, step, kTogether ? angles.cos_sin : angles.cos,
+                                             kTogether ? angles.sin_cos : angles.sin);
   } else {
     for (const Heads* heads : {&params.q, &params.k}) {
-      for_each_row<Scalar>(*heads, token, [&angles, half](const Scalar* in, Scalar* out, int64_t) {
-        rotate_row(Pairs(), in, out, angles, half);
-      });
+      for_each_row<Scalar>(*heads, step, half,
+                           [&angles, half](const Scalar* in, Scalar* out, int64_t) {
+                             rotate_row(Pairs(), in, out, angles, half);
+                           });
     }
   }
 }
 
 template <class Scalar, class Pairs>
-void rotate_by_head(const Params& params, const Heads& heads, const Token& token,
-                    AngleRow& angles) {
+void rotate_by_head(const Params& params, const Heads& heads, const Step& step, AngleRow& angles) {
   const int32_t half = params.rotary_dim / 2;
-  for_each_row<Scalar>(heads, token, [&](const Scalar* in, Scalar* out, int64_t head) {
-    make_angle_row(params, token, head, angles.cos, angles.sin);
+  for_each_row<Scalar>(heads, step, half, [&](const Scalar* in, Scalar* out, int64_t head) {
+    make_angle_row(params, step.token, head, angles.cos, angles.sin);
     arrange<Scalar, Pairs>(angles, half);
     rotate_row(Pairs(), in, out, angles, half);
   });
+}
+
+inline Token behind(const Token& token, int64_t num_tokens) {
+  if (token.index + 1 == num_tokens) return {token.batch + 1, 0};
+  return {token.batch, token.index + 1};
 }
 
 template <class Scalar, class Pairs>
@@ -107,18 +142,19 @@ void rotate_tokens(const Params& params, int64_t first, int64_t last) {
   const bool per_head = angles_differ_by_head(params);
   Token token = {first / params.num_tokens, first % params.num_tokens};
   for (int64_t i = first; i < last; ++i) {
+    const Step step = {token, i + 1 < last ? behind(token, params.num_tokens) : token};
     if (is_skipped(memory, params, token)) {
       copy_token<Scalar>(params, params.q, token);
       copy_token<Scalar>(params, params.k, token);
     } else if (per_head) {
-      rotate_by_head<Scalar, Pairs>(params, params.q, token, angles);
-      rotate_by_head<Scalar, Pairs>(params, params.k, token, angles);
+      rotate_by_head<Scalar, Pairs>(params, params.q, step, angles);
+      rotate_by_head<Scalar, Pairs>(params, params.k, step, angles);
     } else {
       make_angle_row(params, token, 0, angles.cos, angles.sin);
       arrange<Scalar, Pairs>(angles, params.rotary_dim / 2);
-      rotate_both<Scalar, Pairs>(params, token, angles);
+      rotate_both<Scalar, Pairs>(params, step, angles);
     }
-    if (++token.index == params.num_tokens) token = {token.batch + 1, 0};
+    token = step.next;
   }
 }
 

@@ -54,8 +54,8 @@ FAULTS = (
     Fault(
         "cpu-next-batch-late",
         "kernels/cpu/traverse.h",
-        "if (++token.index == params.num_tokens)",
-        "if (token.index++ == params.num_tokens)",
+        "if (token.index + 1 == num_tokens)",
+        "if (token.index == num_tokens)",
         "each batch is left one token too late",
         ("cpp.oracle",),
     ),
