@@ -1,6 +1,10 @@
 // Pack: a register of floats of the instruction set this file is compiled for, and the loads and
 // stores of two registers of each data type. Arithmetic on it is rotation.h's. For rows.h.
 //   kMostHeld                how many of cosines, and of sines, may stay in registers beside data
+//   kMostWhole               registers of the longest row that is rotated without a loop: 0.45
+//   against
+//                            0.56 µs a token of 40 float32 heads of 128 in the first-level cache
+//                            (x86-64-v3; Xeon, Sapphire Rapids)
 //   load_one, store_one      kLanes adjacent elements
 //   load_some, store_some    the first 1 … kLanes of them; what lies behind is not touched
 //   load_two, store_two      2 · kLanes adjacent elements, in the order that kHalvesAreEvenOdd says
@@ -15,6 +19,8 @@
 #include "pack_avx512.h"
 #elif defined(__AVX2__)
 #include "pack_avx2.h"
+#elif defined(__SSE2__) && !defined(ROPE_GENERIC_PACK)
+#include "pack_sse2.h"
 #else
 #include "pack_generic.h"
 #endif

@@ -11,6 +11,7 @@ inline namespace ROPE_TARGET {
 struct Pack {
   static constexpr int kLanes = 16;
   static constexpr int kMostHeld = 8;
+  static constexpr int kMostWhole = 16;
   __m512 lanes;
 };
 

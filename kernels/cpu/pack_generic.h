@@ -11,6 +11,7 @@ inline namespace ROPE_TARGET {
 struct Pack {
   static constexpr int kLanes = 8;
   static constexpr int kMostHeld = 2;
+  static constexpr int kMostWhole = 2;
   float lanes[kLanes];
 };
 
