@@ -44,11 +44,12 @@ struct Step {
   Token next;
 };
 
-// How far ahead rows are fetched, and out of place those that will be written. Without and with it:
-// float32 half-split 2.41 and 2.17 ms in place (x86-64-v4), 7.45 and 6.07 ms out of place;
-// bfloat16 2.58 and 2.21 ms (x86-64-v3), of which 32 of 128 components 2.22 and 1.04 ms: there the
-// processor itself finds no stream. One thread, table, 2048 tokens of 40 heads of 128, Xeon
-// (Sapphire Rapids) with other load; 2 and 4 KiB differ by less than the noise.
+// How far ahead rows are fetched, and out of place those that will be written. Without and with it,
+// on a Xeon (Sapphire Rapids) with other load, one thread, table, 2048 tokens of 40 heads of 128:
+// float32 half-split 2.41 and 2.17 ms in place (x86-64-v4), 7.45 and 6.07 ms out of place; bfloat16
+// 2.58 and 2.21 ms (x86-64-v3), of which 32 of 128 components 2.22 and 1.04 ms: there the processor
+// itself finds no stream. On two quiet threads float32 gains nothing (x86-64-v4) to 3 % (v3). 2 and
+// 4 KiB differ by less than the noise.
 constexpr int32_t kBytesAhead = 2048;
 
 inline void prefetch(const void* row, int32_t bytes) {
