@@ -16,5 +16,13 @@ ROPE_HOST_DEVICE void rotate(Value& x, Value& y, const Value& cos, const Value& 
   y = rotated_y;
 }
 
+// The same with the same roundings, for a register of adjacent pairs (x, y), (x, y), …: each x
+// twice, each y twice, (cos, sin), … and (sin, cos), … give the rotated pairs in their places.
+template <class Pack>
+inline Pack rotate_adjacent(const Pack& x_x, const Pack& y_y, const Pack& cos_sin,
+                            const Pack& sin_cos) {
+  return fma_alternating(x_x, cos_sin, multiply(y_y, sin_cos));
+}
+
 }  // namespace ROPE_TARGET
 }  // namespace rope

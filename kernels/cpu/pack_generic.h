@@ -11,6 +11,7 @@ inline namespace ROPE_TARGET {
 struct Pack {
   static constexpr int kLanes = 8;
   static constexpr int kMostHeld = 2;
+  static constexpr int kMostWhole = 2;
   float lanes[kLanes];
 };
 
@@ -57,6 +58,19 @@ inline void interleave(Pack& even, Pack& odd) {
   const Pack second = for_each_lane([&](int i) { return element(Pack::kLanes + i); });
   even = first;
   odd = second;
+}
+
+// (a, b), … → (a, a), … and (b, b), …
+inline Pack twice_even(const Pack& pack) {
+  return for_each_lane([&](int i) { return pack.lanes[i / 2 * 2]; });
+}
+inline Pack twice_odd(const Pack& pack) {
+  return for_each_lane([&](int i) { return pack.lanes[i / 2 * 2 + 1]; });
+}
+// x·y − z in the even lanes, x·y + z in the odd ones.
+inline Pack fma_alternating(const Pack& x, const Pack& y, const Pack& z) {
+  return for_each_lane(
+      [&](int i) { return fma(x.lanes[i], y.lanes[i], i % 2 == 0 ? -z.lanes[i] : z.lanes[i]); });
 }
 
 inline void load_even_odd(const BFloat16* address, Pack& even, Pack& odd) {

@@ -2,7 +2,6 @@
 // single, partly filled ones. For traverse.h.
 #pragma once
 
-#include <algorithm>
 #include <cstdint>
 #include <initializer_list>
 
@@ -24,7 +23,15 @@ struct AngleRow {
   alignas(64) float sin[kPaddedHalf];
   alignas(64) float last_cos[Pack::kLanes];
   alignas(64) float last_sin[Pack::kLanes];
+  alignas(64) float cos_sin[2 * kPaddedHalf];
+  alignas(64) float sin_cos[2 * kPaddedHalf];
 };
+
+// Whether a row's interleaved pairs are rotated as they lie; else as a register of x and one of y.
+template <class Scalar>
+constexpr bool stay_together(int32_t half) {
+  return !kHalvesAreEvenOdd<Scalar> || half < Pack::kLanes;
+}
 
 // Two registers of x, two of y.
 struct Angles {
@@ -93,24 +100,36 @@ inline void rotate_row(Split, const Scalar* in, Scalar* out, const AngleRow& ang
 template <class Scalar>
 inline void rotate_pairs_chunk(const Scalar* in, Scalar* out, const Pack& cos, const Pack& sin) {
   Pack x, y;
-  load_pairs(in, x, y);
+  load_two(in, x, y);
   rotate(x, y, cos, sin);
-  store_pairs(out, x, y);
+  store_two(out, x, y);
 }
 
-// Fewer than kLanes pairs.
+inline Pack rotated_pairs(const Pack& pairs, const Pack& cos_sin, const Pack& sin_cos) {
+  return rotate_adjacent(twice_even(pairs), twice_odd(pairs), cos_sin, sin_cos);
+}
+
+// Pairs that stay together in their registers: half a register of pairs at a time.
 template <class Scalar>
-inline void rotate_few_pairs(const Scalar* in, Scalar* out, const AngleRow& angles, int32_t half) {
+inline void rotate_row_together(const Scalar* in, Scalar* out, const AngleRow& angles,
+                                int32_t half) {
+  constexpr int32_t kLanes = Pack::kLanes;
   const int32_t count = 2 * half;
-  const int32_t behind = std::max(count - Pack::kLanes, 0);
-  Pack x = load_some(in, count - behind);
-  Pack y = {};
-  if (behind > 0) y = load_some(in + Pack::kLanes, behind);
-  deinterleave(x, y);
-  rotate(x, y, load_one(angles.cos), load_one(angles.sin));
-  interleave(x, y);
-  store_some(out, x, count - behind);
-  if (behind > 0) store_some(out + Pack::kLanes, y, behind);
+  const auto rotated = [&angles](const Pack& pairs, int32_t at) {
+    return rotated_pairs(pairs, load_one(angles.cos_sin + at), load_one(angles.sin_cos + at));
+  };
+  if (count < kLanes) {
+    store_some(out, rotated(load_some(in, count), 0), count);
+    return;
+  }
+  const int32_t last = count - kLanes;
+  const bool has_rest = count % kLanes != 0;
+  Pack last_pairs;
+  if (has_rest) last_pairs = load_some(in + last, kLanes);
+  for (int32_t i = 0; i + kLanes <= count; i += kLanes) {
+    store_some(out + i, rotated(load_some(in + i, kLanes), i), kLanes);
+  }
+  if (has_rest) store_some(out + last, rotated(last_pairs, last), kLanes);
 }
 
 // half pairs (x, y).
@@ -118,66 +137,115 @@ template <class Scalar>
 inline void rotate_row(Interleaved, const Scalar* in, Scalar* out, const AngleRow& angles,
                        int32_t half) {
   constexpr int32_t kLanes = Pack::kLanes;
-  if (half < kLanes) return rotate_few_pairs(in, out, angles, half);
+  if (stay_together<Scalar>(half)) return rotate_row_together(in, out, angles, half);
   const int32_t last = half - kLanes;
   const bool has_rest = half % kLanes != 0;
   Pack last_x, last_y;
-  if (has_rest) load_pairs(in + 2 * last, last_x, last_y);
+  if (has_rest) load_two(in + 2 * last, last_x, last_y);
   for (int32_t i = 0; i + kLanes <= half; i += kLanes) {
     rotate_pairs_chunk(in + 2 * i, out + 2 * i, load_one(angles.cos + i), load_one(angles.sin + i));
   }
   if (!has_rest) return;
   rotate(last_x, last_y, load_one(angles.last_cos), load_one(angles.last_sin));
-  store_pairs(out + 2 * last, last_x, last_y);
+  store_two(out + 2 * last, last_x, last_y);
 }
 
-// The same for kPacks · kLanes pairs exactly, with angles that stay in registers from head to head.
-template <int kPacks>
-struct HeldAngles {
-  Pack cos[kPacks];
-  Pack sin[kPacks];
+template <class Scalar, class Pairs>
+constexpr bool kStayTogether =
+    Pairs::kPairing == Pairing::kInterleaved && !kHalvesAreEvenOdd<Scalar>;
 
-  explicit HeldAngles(const AngleRow& angles) {
+// Pairs of a row whose cosines, or whose (cos, sin), … fill kPacks registers.
+template <class Scalar, class Pairs>
+constexpr int32_t half_of(int32_t packs) {
+  return packs * Pack::kLanes / (kStayTogether<Scalar, Pairs> ? 2 : 1);
+}
+
+// The angles of rows of kPacks registers exactly: in registers from head to head, or in memory. Of
+// pairs that stay together, first is (cos, sin), … and second (sin, cos), …; else cos and sin.
+template <int kCount>
+struct HeldAngles {
+  static constexpr int kPacks = kCount;
+  Pack first[kPacks];
+  Pack second[kPacks];
+
+  HeldAngles(const float* first_row, const float* second_row) {
     ROPE_UNROLL
     for (int i = 0; i < kPacks; ++i) {
-      cos[i] = load_one(angles.cos + i * Pack::kLanes);
-      sin[i] = load_one(angles.sin + i * Pack::kLanes);
+      first[i] = load_one(first_row + i * Pack::kLanes);
+      second[i] = load_one(second_row + i * Pack::kLanes);
     }
   }
+  Pack first_at(int i) const { return first[i]; }
+  Pack second_at(int i) const { return second[i]; }
 };
 
-template <class Scalar, int kPacks>
-inline void rotate_row(Split, const Scalar* in, Scalar* out, const HeldAngles<kPacks>& angles) {
-  constexpr int32_t kHalf = kPacks * Pack::kLanes;
-  if constexpr (kPacks == 1) {
+template <int kCount>
+struct StoredAngles {
+  static constexpr int kPacks = kCount;
+  const float* first;
+  const float* second;
+
+  StoredAngles(const float* first_row, const float* second_row)
+      : first(first_row), second(second_row) {}
+  Pack first_at(int i) const { return load_one(first + i * Pack::kLanes); }
+  Pack second_at(int i) const { return load_one(second + i * Pack::kLanes); }
+};
+
+template <class Scalar, class Angles>
+inline void rotate_whole_row(Split, const Scalar* in, Scalar* out, const Angles& angles) {
+  constexpr int32_t kHalf = Angles::kPacks * Pack::kLanes;
+  if constexpr (Angles::kPacks == 1) {
     Pack x = load_some(in, kHalf);
     Pack y = load_some(in + kHalf, kHalf);
-    rotate(x, y, angles.cos[0], angles.sin[0]);
+    rotate(x, y, angles.first_at(0), angles.second_at(0));
     store_some(out, x, kHalf);
     store_some(out + kHalf, y, kHalf);
     return;
   }
   ROPE_UNROLL
-  for (int i = 0; i + 1 < kPacks; i += 2) {
+  for (int i = 0; i + 1 < Angles::kPacks; i += 2) {
     const int32_t at = i * Pack::kLanes;
     rotate_split_chunk(in + at, in + kHalf + at, out + at, out + kHalf + at,
-                       {{angles.cos[i], angles.cos[i + 1]}, {angles.sin[i], angles.sin[i + 1]}});
+                       {{angles.first_at(i), angles.first_at(i + 1)},
+                        {angles.second_at(i), angles.second_at(i + 1)}});
   }
 }
 
-template <class Scalar, int kPacks>
-inline void rotate_row(Interleaved, const Scalar* in, Scalar* out,
-                       const HeldAngles<kPacks>& angles) {
+template <class Scalar, class Angles>
+inline void rotate_whole_row(Interleaved, const Scalar* in, Scalar* out, const Angles& angles) {
+  constexpr int32_t kLanes = Pack::kLanes;
   ROPE_UNROLL
-  for (int i = 0; i < kPacks; ++i) {
-    const int32_t at = 2 * i * Pack::kLanes;
-    rotate_pairs_chunk(in + at, out + at, angles.cos[i], angles.sin[i]);
+  for (int i = 0; i < Angles::kPacks; ++i) {
+    if constexpr (kHalvesAreEvenOdd<Scalar>) {
+      rotate_pairs_chunk(in + 2 * i * kLanes, out + 2 * i * kLanes, angles.first_at(i),
+                         angles.second_at(i));
+    } else {
+      store_one(out + i * kLanes,
+                rotated_pairs(load_one(in + i * kLanes), angles.first_at(i), angles.second_at(i)));
+    }
   }
 }
 
 // Gives the lanes behind the last pair a value; what comes of them is thrown away.
 inline void pad(AngleRow& angles, int32_t half) {
   for (int32_t i = half; i < half + kChunk; ++i) angles.cos[i] = angles.sin[i] = 0.0f;
+}
+
+inline void put_together(AngleRow& angles, int32_t half) {
+  for (int32_t i = 0; i < half; i += Pack::kLanes) {
+    const Pack cos = load_one(angles.cos + i);
+    const Pack sin = load_one(angles.sin + i);
+    Pack first = cos;
+    Pack second = sin;
+    interleave(first, second);
+    store_one(angles.cos_sin + 2 * i, first);
+    store_one(angles.cos_sin + 2 * i + Pack::kLanes, second);
+    first = sin;
+    second = cos;
+    interleave(first, second);
+    store_one(angles.sin_cos + 2 * i, first);
+    store_one(angles.sin_cos + 2 * i + Pack::kLanes, second);
+  }
 }
 
 // From the natural order of the pairs to that of rotate_row, which the rest of a row keeps.
@@ -187,7 +255,9 @@ inline void arrange(AngleRow& angles, int32_t half) {
     store_one(angles.last_cos, load_one(angles.cos + half - Pack::kLanes));
     store_one(angles.last_sin, load_one(angles.sin + half - Pack::kLanes));
   }
-  if constexpr (kHalvesAreEvenOdd<Scalar> && Pairs::kPairing == Pairing::kSplit) {
+  if constexpr (Pairs::kPairing == Pairing::kInterleaved) {
+    if (stay_together<Scalar>(half)) put_together(angles, half);
+  } else if constexpr (kHalvesAreEvenOdd<Scalar>) {
     for (int32_t i = 0; i + kChunk <= half; i += kChunk) {
       for (float* row : {angles.cos + i, angles.sin + i}) {
         Pack first = load_one(row);

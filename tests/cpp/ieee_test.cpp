@@ -1,7 +1,9 @@
-// kernels/ieee.h: software_fma against the C library's fused operation, bit for bit, where random
-// operands rarely go: cancellation, halves of the last place, subnormals, infinities, NaN.
+// kernels/ieee.h: software_fma, and the one of the baseline's registers (kernels/cpu), against the
+// C library's fused operation, bit for bit, where random operands rarely go: cancellation, halves
+// of the last place, subnormals, infinities, NaN.
 #include "ieee.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <iterator>
@@ -10,6 +12,8 @@
 #include <string>
 
 #include <gtest/gtest.h>
+
+#include "cpu/pack.h"
 
 namespace rope {
 namespace {
@@ -71,10 +75,25 @@ Operands huge(std::mt19937_64& random) {
           random_scaled(random, 120, 127)};
 }
 
+// One lane of a register whose other lanes are ordinary, so that they need no second rounding.
+float register_fma(const Operands& operands, int lane) {
+  float x[Pack::kLanes], y[Pack::kLanes], z[Pack::kLanes], results[Pack::kLanes];
+  std::fill_n(x, Pack::kLanes, 1.5f);
+  std::fill_n(y, Pack::kLanes, 1.5f);
+  std::fill_n(z, Pack::kLanes, 1.0f);
+  x[lane] = operands.x;
+  y[lane] = operands.y;
+  z[lane] = operands.z;
+  store_one(results, fma(load_one(x), load_one(y), load_one(z)));
+  return results[lane];
+}
+
 void expect_same_bits(const Operands& operands) {
+  static int lane = 0;
+  lane = (lane + 1) % Pack::kLanes;
   const auto [x, y, z] = operands;
   const float expected = std::fma(x, y, z);
-  for (const float result : {software_fma(x, y, z), fma(x, y, z)}) {
+  for (const float result : {software_fma(x, y, z), fma(x, y, z), register_fma(operands, lane)}) {
     if (std::isnan(expected)) {
       ASSERT_TRUE(std::isnan(result)) << x << " · " << y << " + " << z;
     } else {
