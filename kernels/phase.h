@@ -62,12 +62,14 @@ ROPE_HOST_DEVICE CosSin cos_sin(uint64_t phase) {
   const uint32_t high = static_cast<uint32_t>(magnitude >> 32);
   const uint32_t low = static_cast<uint32_t>(magnitude);
 
-  // The nearest quarter turn (0, 1 or 2), and what is left: 62 bits and a sign, which a shift by the
-  // two bits of the quarters leaves, read as the leading 32 bits (2^-34 turns) and the 30 below them.
+  // The nearest quarter turn (0, 1 or 2), and what is left: 62 bits and a sign, which a shift by
+  // the two bits of the quarters leaves, read as the leading 32 bits (2^-34 turns) and the 30 below
+  // them.
   const uint32_t quarter = (high + 0x20000000u) >> 30;
   const int32_t rest = static_cast<int32_t>((high << 2) | (low >> 30));
   const float head = multiply(static_cast<float>(rest & ~127), 0x1p-34f);
-  const float below = multiply(static_cast<float>(static_cast<int32_t>(low & 0x3fffffffu)), 0x1p-30f);
+  const float below =
+      multiply(static_cast<float>(static_cast<int32_t>(low & 0x3fffffffu)), 0x1p-30f);
   const float tail = multiply(add(static_cast<float>(rest & 127), below), 0x1p-34f);
 
   const CosSin near = cos_sin_of_eighth(head, tail);
