@@ -94,7 +94,7 @@ def panels_of_bars(result: Result) -> dict[str, list[tuple[str, Row]]]:
 def _draw_tokens(figure: Figure, result: Result) -> None:
     panels = panels_of_curve(result)
     all_axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
-    figure.subplots_adjust(left=0.1, right=0.985, top=0.86, bottom=0.3, wspace=0.07)
+    figure.subplots_adjust(left=0.13, right=0.985, top=0.86, bottom=0.3, wspace=0.07)
     for axes, (mode, rows) in zip(all_axes, panels.items(), strict=True):
         _draw_curves(axes, result, rows)
         axes.set_title(MODES[mode])
@@ -112,7 +112,7 @@ def _draw_curves(axes: Axes, result: Result, rows: list[Row]) -> None:
     of_peers = {peer: (colour, "-") for peer, colour in colours(result).items()}
     for provider, (colour, line) in {**of_peers, **LINES}.items():
         points = [(row.tokens, row.us[provider]) for row in rows if provider in row.us]
-        if points:
+        if len(points) > 1:
             axes.loglog(
                 *zip(*points, strict=True),
                 color=colour,
