@@ -18,40 +18,30 @@ struct Variant {
   static constexpr Source kSource = kSourceValue;
 };
 
-// Kernels that serve common calls alone: 16 bytes and, where the machine code is for sm_100 or
-// newer, 32.
+// 16 bytes; five heads in kernels of common calls alone.
+template <class Pairs, Source kSource, class Visitor>
+auto dispatch_heads(const Plan& plan, Visitor&& visit) {
+  if constexpr (kSource != Source::kGeneral) {
+    if (plan.heads_per_thread == 5) return visit(Variant<Pairs, 16, 5, kSource>());
+  }
+  if (plan.heads_per_thread == 4) return visit(Variant<Pairs, 16, 4, kSource>());
+  if (plan.heads_per_thread == 2) return visit(Variant<Pairs, 16, 2, kSource>());
+  return visit(Variant<Pairs, 16, 1, kSource>());
+}
+
+// Kernels that serve common calls: 16 bytes and, in machine code for sm_100 or newer, 32.
 template <class Pairs, Source kSource, class Visitor>
 auto dispatch_common(const Plan& plan, Visitor&& visit) {
-  if (plan.vector_bytes == 32) {
-    return plan.heads_per_thread == 2 ? visit(Variant<Pairs, 32, 2, kSource>())
-                                      : visit(Variant<Pairs, 32, 1, kSource>());
-  }
-  switch (plan.heads_per_thread) {
-    case 5:
-      return visit(Variant<Pairs, 16, 5, kSource>());
-    case 4:
-      return visit(Variant<Pairs, 16, 4, kSource>());
-    case 2:
-      return visit(Variant<Pairs, 16, 2, kSource>());
-    default:
-      return visit(Variant<Pairs, 16, 1, kSource>());
-  }
+  if (plan.vector_bytes == 16) return dispatch_heads<Pairs, kSource>(plan, visit);
+  if (plan.heads_per_thread == 2) return visit(Variant<Pairs, 32, 2, kSource>());
+  return visit(Variant<Pairs, 32, 1, kSource>());
 }
 
 // Kernels that serve every call.
 template <class Scalar, class Pairs, class Visitor>
 auto dispatch_general(const Plan& plan, Visitor&& visit) {
   constexpr Source kSource = Source::kGeneral;
-  if (plan.vector_bytes == 16) {
-    switch (plan.heads_per_thread) {
-      case 4:
-        return visit(Variant<Pairs, 16, 4, kSource>());
-      case 2:
-        return visit(Variant<Pairs, 16, 2, kSource>());
-      default:
-        return visit(Variant<Pairs, 16, 1, kSource>());
-    }
-  }
+  if (plan.vector_bytes == 16) return dispatch_heads<Pairs, kSource>(plan, visit);
   if (plan.vector_bytes == 8) return visit(Variant<Pairs, 8, 1, kSource>());
   if constexpr (sizeof(Scalar) == 2) {
     if (plan.vector_bytes == 2) return visit(Variant<Pairs, 2, 1, kSource>());
