@@ -40,8 +40,8 @@ FAULTS = (
     Fault(
         "phase-low-word-dropped",
         "kernels/phase.h",
-        "rest = static_cast<int32_t>(((high - (quarter << 30)) << 2) | (low >> 30))",
-        "rest = static_cast<int32_t>((high - (quarter << 30)) << 2)",
+        "rest = static_cast<int32_t>((high << 2) | (low >> 30))",
+        "rest = static_cast<int32_t>(high << 2)",
         "two bits of the phase's low word are lost",
         ("cpp.cos_sin",),
     ),
