@@ -48,7 +48,6 @@ uint64_t address_bits(const void* address, const Strides& stride, const Params& 
 
 bool fits_32_bits(const Heads& heads, int32_t size) {
   if (heads.num_heads > kMaxInt32) return false;
-  if (heads.num_heads == 0) return true;
   const int64_t most = kMaxInt32 / size / std::max<int64_t>(1, heads.num_heads);
   for (const int64_t stride : {heads.in_stride.head, heads.out_stride.head}) {
     if (stride > most || stride < -most) return false;

@@ -81,6 +81,11 @@ const Uncommon kUncommon[] = {
        p.table.stride.batch = 2;
      }},
     {"FarHeads", [](Params& p) { p.q.in_stride.head = int64_t{1} << 30; }},
+    {"FarHeadsOfNoTensor",
+     [](Params& p) {
+       p.k.num_heads = 0;
+       p.k.in_stride.head = int64_t{1} << 40;
+     }},
     {"FarHeadsBackwards", [](Params& p) { p.q.out_stride.head = -(int64_t{1} << 30); }},
     {"ManyTokens", [](Params& p) { p.num_tokens = int64_t{1} << 31; }},
     {"ManyBatches", [](Params& p) { p.num_batches = int64_t{1} << 31; }},
