@@ -1,8 +1,8 @@
 """What a run on a GPU should show, written down before there was one: a small model whose constants
 each have an origin, the figures that others published, and the goals. bench.py prints them beside
-what it measures; python -m benchmarks.gpu.predictions --write makes benchmarks/PREDICTIONS.md of
-them (predictions_page.py), and a test keeps that current. Whoever learns better writes it into the
-results, not here: a prediction that follows its measurement is none.
+what it measures; python -m benchmarks.gpu.predictions_page --write makes benchmarks/PREDICTIONS.md
+of them, and a test keeps that current. Whoever learns better writes it into the results, not here:
+a prediction that follows its measurement is none.
 """
 
 from __future__ import annotations
@@ -134,11 +134,3 @@ def goal_of(case: Case) -> float | None:
 
 def mode_of_goal(case: Case, cache_bytes: int) -> str:
     return "hot" if 2 * case.rotated_bytes <= cache_bytes else "repeat"
-
-
-if __name__ == "__main__":
-    import sys
-
-    from benchmarks.gpu.predictions_page import main
-
-    sys.exit(main(sys.argv[1:]))

@@ -1,8 +1,10 @@
-"""benchmarks/PREDICTIONS.md, made of predictions.py: python -m benchmarks.gpu.predictions --write.
-Nobody edits the page by hand."""
+"""benchmarks/PREDICTIONS.md, made of predictions.py: python -m benchmarks.gpu.predictions_page
+--write. Nobody edits the page by hand.
+"""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,7 +17,7 @@ PAGE = Path(__file__).resolve().parents[1] / "PREDICTIONS.md"
 
 OPENING = """# Predictions for the GPU
 
-Written before the first run on a GPU, by `python -m benchmarks.gpu.predictions --write` from
+Written before the first run on a GPU, by `python -m benchmarks.gpu.predictions_page --write` from
 [gpu/predictions.py](gpu/predictions.py), where each constant has its origin. `benchmarks/gpu.sh`
 prints them beside what it measures. All figures are microseconds of one call in a CUDA graph; no
 figure on this page was measured by this project.
@@ -119,3 +121,7 @@ def main(arguments: Sequence[str]) -> int:
         return 0
     print(page(), end="")
     return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -16,7 +16,7 @@ H100, H200 = DEVICES["H100"], DEVICES["H200"]
 
 
 def test_page_is_current():
-    """python -m benchmarks.gpu.predictions --write"""
+    """python -m benchmarks.gpu.predictions_page --write"""
     assert predictions_page.PAGE.read_text("utf-8") == predictions_page.page()
 
 
