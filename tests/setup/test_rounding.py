@@ -43,8 +43,8 @@ def ptx(*, inline=(), generated=()):
     return "\n".join([*lines, "\tret;", "}", ""])
 
 
-def dump(opcodes, function=FUNCTION):
-    lines = ["arch = sm_90", "\tcode for sm_90", f"\t\tFunction : {function}"]
+def dump(opcodes, function=FUNCTION, arch="sm_90"):
+    lines = [f"arch = {arch}", f"\tcode for {arch}", f"\t\tFunction : {function}"]
     lines += [
         f"        /*{16 * n:04x}*/                   {op} R2 ;" for n, op in enumerate(opcodes)
     ]
@@ -113,6 +113,14 @@ def test_machine_code_of_another_kernel(gate):
     status, output = gate(ptx=ptx(), dump=dump(CODE, other))
     assert status == 1
     assert "8 B × 1: in the machine code of sm_90 and not in the PTX" in output
+
+
+@pytest.mark.parametrize(("arch", "status"), [("sm_90", 0), ("sm_100", 1)])
+def test_machine_code_of_a_kernel_that_older_code_lacks(gate, arch, status):
+    """One of 32-byte accesses is empty before sm_100."""
+    wide = FUNCTION.replace("Li16E", "Li32E")
+    listing = ptx().replace(FUNCTION, wide)
+    assert gate(ptx=listing, dump=dump(["EXIT"], wide, arch))[0] == status
 
 
 def commands(file, words):
