@@ -15,6 +15,12 @@ class Missing(Exception):
     """Why a provider cannot serve a workload; the text goes into the results."""
 
 
+def reason_of(error: Exception) -> str:
+    """One line, for a Missing."""
+    first = str(error).strip().partition("\n")[0][:200]
+    return f"{type(error).__name__}: {first}"
+
+
 @dataclass(frozen=True)
 class Call:
     """run: what is timed. result: q and k as the last run left them, (B, S, H, D) each, of calls

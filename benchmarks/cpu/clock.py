@@ -8,9 +8,11 @@ from __future__ import annotations
 import gc
 import math
 import random
+import statistics
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from benchmarks.cpu.call import Call
 
@@ -101,6 +103,24 @@ def take_turns(calls: Mapping[str, Sequence[Call]], seconds: float) -> dict[str,
         if enabled:
             gc.enable()
     return {name: track.times for name, track in tracks.items()}
+
+
+def figures(
+    times: Mapping[str, Sequence[float]], reference: str, ratio: str, unit: str = "ms"
+) -> dict[str, dict[str, Any]]:
+    """name → its fastest tenth and its median in the unit, its samples and, as `ratio`, how many
+    times the reference's fastest tenth its own is. times: seconds a call."""
+    scale = {"ms": 1e3, "us": 1e6}[unit]
+    best = {name: fastest_tenth(samples) for name, samples in times.items()}
+    return {
+        name: {
+            unit: scale * best[name],
+            f"median_{unit}": scale * statistics.median(samples),
+            "samples": len(samples),
+            ratio: best[name] / best[reference],
+        }
+        for name, samples in times.items()
+    }
 
 
 def fastest_tenth(times: Sequence[float]) -> float:

@@ -7,7 +7,6 @@ report.py; all take turns in one run, as the cases do.
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Callable
 from typing import Any
 
@@ -20,9 +19,9 @@ from torch import Tensor
 import torch_rope
 from benchmarks.cpu import peers
 from benchmarks.cpu.agreement import allowed_error
-from benchmarks.cpu.call import Call, Missing, from_pair
+from benchmarks.cpu.call import Call, Missing, from_pair, reason_of
 from benchmarks.cpu.cases import DTYPES, Case
-from benchmarks.cpu.clock import fastest_tenth, take_turns
+from benchmarks.cpu.clock import figures, take_turns
 from benchmarks.cpu.workload import Workload
 
 TOKENS = (1, 2048)
@@ -82,17 +81,7 @@ def _measure(case: Case, seconds: float) -> dict[str, Any]:
     except Missing as reason:
         return {**facts, "providers": {}, "missing": str(reason)}
     times = take_turns({name: [call] for name, call in calls.items()}, seconds)
-    best = {name: fastest_tenth(samples) for name, samples in times.items()}
-    figures = {
-        name: {
-            "ms": 1e3 * best[name],
-            "median_ms": 1e3 * statistics.median(times[name]),
-            "samples": len(times[name]),
-            "over_inlined": best[name] / best[PEER],
-        }
-        for name in calls
-    }
-    return {**facts, "providers": figures}
+    return {**facts, "providers": figures(times, PEER, "over_inlined")}
 
 
 def _prepare(case: Case) -> dict[str, Call]:
@@ -111,8 +100,7 @@ def _prepare(case: Case) -> dict[str, Call]:
         try:
             calls[name].run()
         except Exception as error:  # no compiler, or one that fails
-            reason = str(error).strip().partition("\n")[0][:200]
-            raise Missing(f"{name}: {type(error).__name__}: {reason}") from error
+            raise Missing(f"{name}: {reason_of(error)}") from error
         _verify(name, calls[name], exact, case)
     return calls
 

@@ -6,7 +6,6 @@ For runner.py and report.py. All take turns in one run, as the cases do, on one 
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Callable
 from typing import Any
 
@@ -17,7 +16,7 @@ from rich.table import Table
 
 import torch_rope
 from benchmarks.cpu.call import Call
-from benchmarks.cpu.clock import fastest_tenth, take_turns
+from benchmarks.cpu.clock import figures, take_turns
 
 HEADS_Q, HEADS_K, HEAD_DIM, POSITION = 32, 8, 128, 2048
 LIMIT = "add_"
@@ -64,17 +63,7 @@ def measure(seconds: float) -> dict[str, Any]:
         "rotate_qk, table": lambda: op.rotate_qk(q, k, pos, cos_sin=table),
     }
     times = take_turns({name: [Call(run)] for name, run in runs.items()}, seconds)
-    best = {name: fastest_tenth(samples) for name, samples in times.items()}
-    figures = {
-        name: {
-            "us": 1e6 * best[name],
-            "median_us": 1e6 * statistics.median(times[name]),
-            "samples": len(times[name]),
-            "over_add": best[name] / best[LIMIT],
-        }
-        for name in runs
-    }
-    return {"about": ABOUT, "providers": figures}
+    return {"about": ABOUT, "providers": figures(times, LIMIT, "over_add", "us")}
 
 
 def show(measured: dict[str, Any], console: Console) -> None:
@@ -84,7 +73,7 @@ def show(measured: dict[str, Any], console: Console) -> None:
     for header in ("µs", "÷ add_"):
         table.add_column(header, justify="right", no_wrap=True)
     table.add_column("")
-    for name, figures in measured["providers"].items():
+    for name, found in measured["providers"].items():
         about = measured["about"][name]
-        table.add_row(name, f"{figures['us']:.2f}", f"{figures['over_add']:.2f}", about)
+        table.add_row(name, f"{found['us']:.2f}", f"{found['over_add']:.2f}", about)
     console.print(table)

@@ -6,6 +6,7 @@ For report.py, benchmarks/figures and the test.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +27,17 @@ class Loss:
     ours: str
     peer: str
     ratio: float
+
+
+def nearest(cases: Iterable[Document], ours: str) -> tuple[float, str] | None:
+    """(its time over ours, the peer), of the one that comes nearest to ours in any of the cases."""
+    ahead = (
+        (figures["ahead"][ours], peer)
+        for case in cases
+        for peer, figures in case["providers"].items()
+        if ours in figures.get("ahead", {})
+    )
+    return min(ahead, default=None)
 
 
 def losses(document: Document) -> list[Loss]:

@@ -12,7 +12,7 @@ from functools import partial
 
 from benchmarks.cpu import instruction_sets, onnx_runtime, other_peers, ours, peers
 from benchmarks.cpu.agreement import Expected, verify
-from benchmarks.cpu.call import Call, Missing
+from benchmarks.cpu.call import Call, Missing, reason_of
 from benchmarks.cpu.cases import Case
 from benchmarks.cpu.workload import Workload
 
@@ -235,8 +235,7 @@ def prepare(provider: Provider, work: Workload) -> list[Call]:
     except Exception as error:
         if provider.kind is not Kind.PEER:
             raise
-        reason = str(error).strip().partition("\n")[0][:200]
-        raise Missing(f"{type(error).__name__}: {reason}") from error
+        raise Missing(reason_of(error)) from error
     return calls
 
 

@@ -141,7 +141,7 @@ def _table(cases: list[Document], providers: Document) -> Table:
         table.add_row(Text(title, style="italic"))
         for name in names:
             found = (case["providers"].get(name) for case in cases)
-            cells = (_three_digits(value(figures)) if figures else "–" for figures in found)
+            cells = (three_digits(value(figures)) if figures else "–" for figures in found)
             table.add_row(name, *cells, end_section=name == names[-1])
 
     if all(case["providers"][LIMIT]["ms"] < 0.1 for case in cases):
@@ -155,7 +155,7 @@ def _table(cases: list[Document], providers: Document) -> Table:
     return table
 
 
-def _three_digits(value: float) -> str:
+def three_digits(value: float) -> str:
     return f"{value:.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
 
 
@@ -179,13 +179,7 @@ def _show_summary(groups: dict[str, list[Document]], console: Console) -> None:
         table.add_column(header, justify="right", vertical="bottom", no_wrap=True)
     for title, cases in groups.items():
         ratios = [case["providers"][APPLY]["over_limit"] for case in cases]
-        limit = f"{_three_digits(min(ratios))} to {_three_digits(max(ratios))}"
-        ahead = [
-            (facts["ahead"][APPLY], name)
-            for case in cases
-            for name, facts in case["providers"].items()
-            if APPLY in facts.get("ahead", {})
-        ]
-        least, peer = min(ahead, default=(None, "none ran"))
-        table.add_row(title, limit, peer, "–" if least is None else _three_digits(least))
+        limit = f"{three_digits(min(ratios))} to {three_digits(max(ratios))}"
+        least, peer = losses.nearest(cases, APPLY) or (None, "none ran")
+        table.add_row(title, limit, peer, "–" if least is None else three_digits(least))
     console.print(table)

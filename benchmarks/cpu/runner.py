@@ -5,7 +5,6 @@ For __main__.py and the test. Times are milliseconds of wall clock a call from P
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Callable, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ import torch
 import torch_rope
 from benchmarks.cpu import graph, host, machine, tables, targets
 from benchmarks.cpu.cases import DTYPES, Case
-from benchmarks.cpu.clock import fastest_tenth, take_turns
+from benchmarks.cpu.clock import figures, take_turns
 from benchmarks.cpu.providers import LIMIT, PROVIDERS, prepare_all, providers_for
 from benchmarks.cpu.workload import Workload
 
@@ -147,18 +146,9 @@ def _measure(case: Case, threads: int, seconds: float) -> dict[str, Any]:
 
 
 def _figures(case: Case, times: dict[str, list[float]]) -> dict[str, dict[str, Any]]:
-    best = {name: fastest_tenth(samples) for name, samples in times.items()}
-    figures = {}
+    found = figures(times, LIMIT, "over_limit")
     for provider in providers_for(case):
-        name = provider.name
-        if name not in best:
-            continue
-        figures[name] = {
-            "ms": 1e3 * best[name],
-            "median_ms": 1e3 * statistics.median(times[name]),
-            "samples": len(times[name]),
-            "over_limit": best[name] / best[LIMIT],
-        }
-        if provider.rivals:
-            figures[name]["ahead"] = {ours: best[name] / best[ours] for ours in provider.rivals}
-    return figures
+        if provider.rivals and provider.name in found:
+            own = found[provider.name]
+            own["ahead"] = {ours: own["ms"] / found[ours]["ms"] for ours in provider.rivals}
+    return found

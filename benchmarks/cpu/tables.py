@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import ctypes
 import resource
-import statistics
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -21,7 +20,7 @@ from rich.table import Table
 
 import torch_rope
 from benchmarks.cpu.call import Call
-from benchmarks.cpu.clock import fastest_tenth, take_turns
+from benchmarks.cpu.clock import figures, take_turns
 
 ROWS, ROTARY_DIM, BASE = 131072, 128, 500000.0
 OURS = "cos_sin_table"
@@ -89,16 +88,7 @@ def measure(seconds: float) -> dict[str, Any]:
 
 def _figures(calls: dict[str, Call], seconds: float) -> dict[str, Any]:
     times = take_turns({name: [call] for name, call in calls.items()}, seconds)
-    best = {name: fastest_tenth(samples) for name, samples in times.items()}
-    return {
-        name: {
-            "ms": 1e3 * best[name],
-            "median_ms": 1e3 * statistics.median(times[name]),
-            "samples": len(times[name]),
-            "over_ours": best[name] / best[OURS],
-        }
-        for name in calls
-    }
+    return figures(times, OURS, "over_ours")
 
 
 def show(measured: dict[str, Any], console: Console) -> None:
@@ -111,6 +101,6 @@ def show(measured: dict[str, Any], console: Console) -> None:
         table.add_column(header, justify="right", no_wrap=True)
     table.add_column("")
     for name, about in measured["about"].items():
-        figures = (f"{s[name]['ms']:.1f}, {s[name]['over_ours']:.2f}" for s in shown.values())
-        table.add_row(name, *figures, about)
+        cells = (f"{s[name]['ms']:.1f}, {s[name]['over_ours']:.2f}" for s in shown.values())
+        table.add_row(name, *cells, about)
     console.print(table)

@@ -14,6 +14,7 @@ from typing import Any
 
 from benchmarks.cpu import losses, machine, targets
 from benchmarks.cpu.providers import APPLY, LIMIT
+from benchmarks.cpu.report import three_digits as digits
 from benchmarks.figures import plots
 from benchmarks.figures.results import RESULTS, Result, Row, newest
 
@@ -47,10 +48,6 @@ def table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> Lines:
     lines = [list(header), *(list(row) for row in rows)]
     lines.insert(1, ["---"] * len(lines[0]))
     return [*(f"| {' | '.join(cells)} |" for cells in lines), ""]
-
-
-def digits(value: float) -> str:
-    return f"{value:.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
 
 
 def span(values: Iterable[float]) -> str:
@@ -98,17 +95,12 @@ def _cpu(result: Result) -> Lines:
 def _groups(document: dict[str, Any]) -> Lines:
     groups: dict[str, list[Any]] = {}
     for case in document["cases"]:
-        groups.setdefault(case["group"], []).append(case["providers"])
+        groups.setdefault(case["group"], []).append(case)
     rows = []
-    for title, some in groups.items():
-        ahead = [
-            (figures["ahead"][APPLY], peer)
-            for providers in some
-            for peer, figures in providers.items()
-            if APPLY in figures.get("ahead", {})
-        ]
-        least = min(ahead, default=None)
+    for title, cases in groups.items():
+        least = losses.nearest(cases, APPLY)
         nearest = f"{digits(least[0])} ({plots.label(least[1])})" if least else "–"
+        some = [case["providers"] for case in cases]
         limit = span(providers[APPLY]["ms"] / providers[LIMIT]["ms"] for providers in some)
         computed = [
             p["apply_computed"]["ms"] / p[APPLY]["ms"] for p in some if "apply_computed" in p
