@@ -75,7 +75,7 @@ def _largest_error(given: Tensor, got: Tensor, exact: Tensor, case: Case) -> flo
     """As a fraction of the pair's norm; of their own size for components outside any pair."""
     if not given.numel():
         return 0.0
-    start = case.rotary_offset % given.shape[-1] if case.rotary_offset else 0
+    start = case.first_component(given.shape[-1])
     width = case.rotary_dim
     before, rotated, rest = given.split((start, width, given.shape[-1] - start - width), dim=-1)
     pairs = rotated.unflatten(-1, (-1, 2) if case.interleaved else (2, -1))

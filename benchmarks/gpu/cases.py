@@ -79,6 +79,10 @@ class Case:
     def first_position(self) -> int:
         return FIRST_DECODED if self.tokens <= DECODED_TOKENS else 0
 
+    def first_component(self, head_dim: int) -> int:
+        """Of those that are rotated."""
+        return self.rotary_offset % head_dim if self.rotary_offset else 0
+
     def num_sets(self, cache_bytes: int) -> int:
         if self.chain:
             return 1
@@ -173,10 +177,9 @@ class Pair:
 class Workload:
     """A case's tensors on a device. sets: q and k for providers that write in place. plain_sets:
     the same number of bytes without gaps, rotated ones only; `sets` themselves where they have
-    none. pos: (S,) int64. turns: (n,) int64. table: (rows, 2n) float32,
-    a row for each position up to the last. cos, sin: (1, S, 2n) in
-    q's type, the table's rows as transformers' models hand them to their layers: halves doubled, or
-    elements repeated for interleaved pairs."""
+    none. pos: (S,) int64. turns: (n,) int64. table: (rows, 2n) float32, a row for each position up
+    to the last. cos, sin: (1, S, 2n) in q's type, the table's rows as transformers' models hand
+    them to their layers: halves doubled, or elements repeated for interleaved pairs."""
 
     def __init__(self, case: Case, device: torch.device, num_sets: int) -> None:
         self.case, self.device = case, device
@@ -212,6 +215,11 @@ class Workload:
             self.pos = torch.randperm(RANDOM_ROWS, generator=generator, device=device)[:tokens]
         cos, sin = self.table[self.pos].to(case.dtype).chunk(2, dim=-1)
         self.cos, self.sin = self._doubled(cos), self._doubled(sin)
+
+    def rotated_views(self, pair: Pair) -> tuple[Tensor, Tensor]:
+        """(tokens, heads, …) views of what a rotary_offset leaves: engines keep it apart."""
+        q, k = (x[0, :, :, self.case.first_component(x.shape[-1]) :] for x in (pair.q, pair.k))
+        return q, k
 
     def _doubled(self, rows: Tensor) -> Tensor:
         if self.case.interleaved:

@@ -13,6 +13,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from benchmarks.gpu import bench
 from benchmarks.gpu.agreement import Wrong, verify
 from benchmarks.gpu.cases import Case, Workload
 from benchmarks.gpu.peers import adapters, built
@@ -161,11 +162,13 @@ def test_peer_that_takes_the_other_pairs_is_wrong(name, monkeypatch):
         verify(provider, call, work)
 
 
-@pytest.mark.parametrize("name", adapters.ALL)
-def test_nobody_else_is_asked_where_this_library_is_alone(name):
-    work = Workload(dataclasses.replace(CASES["split"], everybody=False), torch.device("cpu"), 1)
-    with pytest.raises(NotServed):
-        adapters.served(provider_of(name, stand_in(name)).make, work)
+def test_nobody_else_is_asked_where_this_library_is_alone(tmp_path):
+    run = bench.Bench(bench.parse(["--out", str(tmp_path / "out"), "--device", "cpu"]))
+    provider = provider_of("vllm", stand_in("vllm"))
+    alone = dataclasses.replace(CASES["split"], everybody=False)
+    assert run._prepared(provider, Workload(CASES["split"], torch.device("cpu"), 1))
+    with pytest.raises(NotServed, match="for this library"):
+        run._prepared(provider, Workload(alone, torch.device("cpu"), 1))
 
 
 @pytest.mark.parametrize("name", adapters.ALL)

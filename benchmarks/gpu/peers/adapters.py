@@ -32,13 +32,6 @@ def tokens_first(pair: Pair) -> tuple[Tensor, Tensor]:
     return pair.q[0].flatten(1), pair.k[0].flatten(1)
 
 
-def rotated_views(work: Workload, pair: Pair) -> tuple[Tensor, Tensor]:
-    """(tokens, heads, …) views of what a rotary_offset leaves: engines keep it apart."""
-    start = work.case.rotary_offset
-    q, k = (x[0, :, :, start % x.shape[-1] if start else 0 :] for x in (pair.q, pair.k))
-    return q, k
-
-
 def liger(work: Workload, module: Any) -> list[Call]:
     """In place on contiguous tensors; others are copied. cos and sin as the model's layers get
     them, in q's type; the arithmetic is in that type too."""
@@ -93,7 +86,7 @@ def vllm(work: Workload, module: Any) -> list[Call]:
     def call(q: Tensor, k: Tensor) -> None:
         module.rotary_embedding(work.pos, q, k, dim, table, not case.interleaved)
 
-    return [partial(call, *rotated_views(work, pair)) for pair in work.sets]
+    return [partial(call, *work.rotated_views(pair)) for pair in work.sets]
 
 
 def sglang(work: Workload, module: Any) -> list[Call]:
@@ -105,7 +98,7 @@ def sglang(work: Workload, module: Any) -> list[Call]:
     def call(q: Tensor, k: Tensor) -> None:
         module.apply_rope_inplace(q, k, work.table, work.pos, is_neox=not case.interleaved)
 
-    views = [rotated_views(work, pair) for pair in work.sets]
+    views = [work.rotated_views(pair) for pair in work.sets]
     return [partial(call, *(x[..., : case.rotary_dim] for x in pair)) for pair in views]
 
 
@@ -212,12 +205,6 @@ def from_file(path: Path) -> Any:
     return module
 
 
-def served(make: Callable[[Workload], list[Call]], work: Workload) -> list[Call]:
-    """Nobody else rotates queries without keys in one call."""
-    refuse(not work.case.everybody, "for this library and the ceiling")
-    return make(work)
-
-
 def find(name: str, libraries: Path, peers: Path = PEERS) -> tuple[Provider | None, str]:
     """(the peer, which one it is) or (None, why it is not there). Whatever an import of somebody
     else's code raises is a reason."""
@@ -240,8 +227,7 @@ def find(name: str, libraries: Path, peers: Path = PEERS) -> tuple[Provider | No
         except Exception as error:
             reasons.append(f"{type(error).__name__}: {error}"[:150])
             continue
-        make = partial(peer.make, module=module)
-        return provider(make=partial(served, make), about=how), how
+        return provider(make=partial(peer.make, module=module), about=how), how
     if peer.library and library.exists():
         try:
             function = built.load(library)
@@ -249,7 +235,7 @@ def find(name: str, libraries: Path, peers: Path = PEERS) -> tuple[Provider | No
             return None, f"{library.name}: {error}"[:300]
         how = f"brought along and compiled, {told}; its kernel, without its Python face"
         make = partial(built.rotation, function=function, whole_heads=name == "flashinfer")
-        return provider(make=partial(served, make), about=how), how
+        return provider(make=make, about=how), how
     if peer.library:
         reasons.append(f"{library.name} was not built")
     return None, "; ".join(dict.fromkeys(reasons))

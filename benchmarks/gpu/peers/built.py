@@ -44,11 +44,8 @@ def arguments(work: Workload, pair: Pair, *, whole_heads: bool) -> PeerCall:
     """whole_heads: with components that are not rotated, but for those before rotary_offset: as
     engines call it, who keep what is rotated of each head apart."""
     case = work.case
-    dim, start = case.rotary_dim, case.rotary_offset
-    if whole_heads and not start:
-        dim = case.head_dim
-    views = [x[0, :, :, start % x.shape[-1] if start else 0 :][..., :dim] for x in (pair.q, pair.k)]
-    q, k = views
+    dim = case.head_dim if whole_heads and not case.rotary_offset else case.rotary_dim
+    q, k = (x[..., :dim] for x in work.rotated_views(pair))
     # One key head may be said to be any stride from the next one, which is not there.
     k_head = q.stride(1) if k.shape[1] == 1 else k.stride(1)
     return PeerCall(
