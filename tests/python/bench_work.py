@@ -2,17 +2,13 @@
 of all providers, which test_bench.py holds against the benchmark's own.
 """
 
-import importlib
-from pathlib import Path
-from types import SimpleNamespace
-
 import pytest
 import torch
 from backends import BACKENDS
+from bench_modules import imported
 
 import torch_rope
 
-ROOT = Path(__file__).resolve().parents[2]
 MODULES = ("agreement", "call", "cases", "instruction_sets", "peers", "providers", "workload")
 LIMITS = ["limit", "limit_whole_heads"]
 OURS = ["apply_table", "apply_computed", "rotate_qk_table", "rotate_qk_computed"]
@@ -31,10 +27,8 @@ CACHE_BYTES = 20_000
 
 @pytest.fixture(scope="module", name="bench")
 def bench_fixture():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(ROOT))
-        modules = {name: importlib.import_module(f"benchmarks.cpu.{name}") for name in MODULES}
-        yield SimpleNamespace(**modules)
+    with imported("cpu", MODULES) as modules:
+        yield modules
 
 
 @pytest.fixture(scope="module", name="work")

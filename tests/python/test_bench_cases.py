@@ -1,22 +1,16 @@
 """The CPU benchmark's cases and their tensors: names of their own, positions, values."""
 
-import importlib
-from pathlib import Path
-from types import SimpleNamespace
-
 import pytest
 import torch
+from bench_modules import imported
 
-ROOT = Path(__file__).resolve().parents[2]
 TINY = {"tokens": 4, "heads_q": 2, "heads_k": 1, "head_dim": 16, "rotary_dim": 16}
 
 
 @pytest.fixture(scope="module")
 def bench():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(ROOT))
-        names = ("cases", "workload")
-        yield SimpleNamespace(**{n: importlib.import_module(f"benchmarks.cpu.{n}") for n in names})
+    with imported("cpu", ("cases", "workload")) as modules:
+        yield modules
 
 
 def test_cases_have_names_of_their_own(bench):

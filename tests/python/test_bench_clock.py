@@ -1,21 +1,15 @@
 """The CPU benchmark's clock takes turns, whatever the calls do; what it knows about the machine."""
 
 import contextlib
-import importlib
-from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
-
-ROOT = Path(__file__).resolve().parents[2]
+from bench_modules import imported
 
 
 @pytest.fixture(scope="module")
 def bench():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(ROOT))
-        names = ("call", "clock", "machine")
-        yield SimpleNamespace(**{n: importlib.import_module(f"benchmarks.cpu.{n}") for n in names})
+    with imported("cpu", ("call", "clock", "machine")) as modules:
+        yield modules
 
 
 def test_turns_are_fair_and_sets_go_round(bench, monkeypatch):

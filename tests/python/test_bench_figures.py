@@ -2,14 +2,13 @@
 and tables of a small result of either benchmark hold what is in it, losing cases included.
 """
 
-import importlib
 import json
 import shutil
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
+from bench_modules import imported
 
 pytest.importorskip("matplotlib")
 pytest.importorskip("rich")
@@ -21,10 +20,8 @@ FIGURES = ROOT / "docs" / "figures"
 
 @pytest.fixture(scope="module")
 def figures():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(ROOT))
-        modules = {n: importlib.import_module(f"benchmarks.figures.{n}") for n in MODULES}
-        yield SimpleNamespace(**modules)
+    with imported("figures", MODULES) as modules:
+        yield modules
 
 
 SHAPE = {"heads_q": 32, "heads_k": 8, "head_dim": 128, "rotary_dim": 128, "interleaved": False}

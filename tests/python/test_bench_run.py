@@ -2,17 +2,16 @@
 tables fit the screen. No time is asserted.
 """
 
-import importlib
 import io
 import json
 import re
 import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import torch
+from bench_modules import imported
 
 ROOT = Path(__file__).resolve().parents[2]
 MODULES = ("__main__", "call", "cases", "graph", "host", "machine", "onnx_runtime", "other_peers")
@@ -23,10 +22,8 @@ TINY = {"tokens": 4, "heads_q": 2, "heads_k": 1, "head_dim": 16}
 @pytest.fixture(scope="module")
 def bench():
     pytest.importorskip("rich")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(ROOT))
-        modules = {name: importlib.import_module(f"benchmarks.cpu.{name}") for name in MODULES}
-        yield SimpleNamespace(**modules)
+    with imported("cpu", MODULES) as modules:
+        yield modules
 
 
 @pytest.fixture

@@ -2,25 +2,20 @@
 is asserted.
 """
 
-import importlib
 import io
-from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import torch
+from bench_modules import imported
 
 pytest.importorskip("rich")
-ROOT = Path(__file__).resolve().parents[2]
 MODULES = ("agreement", "call", "cases", "graph", "losses", "peers", "targets", "workload")
 
 
 @pytest.fixture(scope="module")
 def bench():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(ROOT))
-        modules = {name: importlib.import_module(f"benchmarks.cpu.{name}") for name in MODULES}
-        yield SimpleNamespace(**modules)
+    with imported("cpu", MODULES) as modules:
+        yield modules
 
 
 def _case(group, dtype, **ms):
