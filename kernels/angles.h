@@ -51,31 +51,19 @@ struct alignas(4 * kCount) Floats {
   float values[kCount];
 };
 
-// Reads kCount adjacent values of a row that is aligned to as many.
-template <int kCount, class Memory, class Put>
-ROPE_HOST_DEVICE void read_floats(const Memory& memory, const float* row, Put put) {
-  const auto values = memory.read(reinterpret_cast<const Floats<kCount>*>(row));
-  ROPE_UNROLL
-  for (int i = 0; i < kCount; ++i) put(i, values.values[i]);
-}
-
-// How many values of a row may be read at once: 4, or 2 where a lane's pairs come in twos.
-template <class Pairs>
-constexpr int kAtOnce = Pairs::kRun % 4 == 0   ? 4
-                        : Pairs::kRun % 2 == 0 ? 2
-                                               : 1;
-
 // A lane's cosines or sines from float32 values without gaps, in reads of 16 or 8 bytes; the row is
 // aligned to them.
 template <bool kSine, int kPairs, class Pairs, class Memory>
 ROPE_HOST_DEVICE void read_aligned_row(const Memory& memory, const float* row, const Pairs& pairs,
                                        CosSin* angles) {
-  constexpr int kRead = kAtOnce<Pairs>;
+  constexpr int kAtOnce = Pairs::kAtOnce;
   ROPE_UNROLL
-  for (int j = 0; j < kPairs; j += kRead) {
-    read_floats<kRead>(memory, row + pairs[j], [&](int i, float value) {
-      (kSine ? angles[j + i].sin : angles[j + i].cos) = value;
-    });
+  for (int j = 0; j < kPairs; j += kAtOnce) {
+    const auto read = memory.read(reinterpret_cast<const Floats<kAtOnce>*>(row + pairs[j]));
+    ROPE_UNROLL
+    for (int i = 0; i < kAtOnce; ++i) {
+      (kSine ? angles[j + i].sin : angles[j + i].cos) = read.values[i];
+    }
   }
 }
 
@@ -84,9 +72,10 @@ template <bool kSine, int kPairs, class Pairs, class Memory>
 ROPE_HOST_DEVICE void read_row(const Memory& memory, const Table& table, int64_t row,
                                const Pairs& pairs, CosSin* angles) {
   const void* data = kSine ? table.sin : table.cos;
-  if constexpr (kAtOnce < Pairs >> 1) {
+  constexpr int kAtOnce = Pairs::kAtOnce;
+  if constexpr (kAtOnce > 1) {
     const float* floats = static_cast<const float*>(data) + row;
-    const bool aligned = reinterpret_cast<uintptr_t>(floats) % sizeof(Floats<kAtOnce<Pairs>>) == 0;
+    const bool aligned = reinterpret_cast<uintptr_t>(floats) % sizeof(Floats<kAtOnce>) == 0;
     if (table.dtype == Dtype::kFloat32 && table.stride_pair == 1 && aligned) {
       return read_aligned_row<kSine, kPairs>(memory, floats, pairs, angles);
     }

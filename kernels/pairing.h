@@ -15,6 +15,8 @@ template <int kPairs, int kRunsValue>
 struct LanePairs {
   static constexpr int kRuns = kRunsValue;
   static constexpr int kRun = kPairs / kRuns;
+  // Of a run, the values in a row of a table that one read takes: 16 bytes of float32 at most.
+  static constexpr int kAtOnce = kRun % 4 == 0 ? 4 : kRun % 2 == 0 ? 2 : 1;
   int32_t first[kRuns];
 
   ROPE_HOST_DEVICE int32_t operator[](int j) const { return first[j / kRun] + j % kRun; }

@@ -8,22 +8,10 @@
 namespace rope {
 namespace {
 
-constexpr int32_t kThreadsPerBlock = 256;
 // Decode: so few tokens that every thread should start at once, whatever it then recomputes. Small
 // blocks, a warp for each of a multiprocessor's four schedulers.
 constexpr int64_t kDecodeTokens = 64;
 constexpr int32_t kDecodeThreadsPerBlock = 128;
-// Widths and heads per thread of the kernels, from the least to the most that a thread has in
-// flight, and the threads of each that registers let a multiprocessor hold: cuda/kernel.cuh asks
-// the compiler for as many, docs/machine-code.md shows it.
-struct Residence {
-  int32_t bytes;
-  int32_t heads;
-  int32_t threads;
-};
-constexpr Residence kCommon[] = {{16, 1, 1024}, {16, 2, 1024}, {16, 4, 768}, {16, 5, 512}};
-constexpr Residence kCommonWide[] = {{16, 1, 1024}, {32, 1, 768}, {32, 2, 512}};
-constexpr Residence kGeneral[] = {{16, 1, 1024}, {16, 2, 768}, {16, 4, 512}};
 // A dependent launch saves its half a microsecond only where that shows.
 constexpr int64_t kMostWavesOfDependentLaunch = 4;
 constexpr int64_t kMaxGridX = 0x7fffffff;
@@ -105,6 +93,12 @@ void take(const Params& params, int32_t vector_bytes, int32_t heads_per_thread, 
   plan.heads_per_thread = heads_per_thread;
 }
 
+// Threads that the whole device holds, of at most so many a multiprocessor.
+double machine_of(const DeviceFacts& facts, int32_t most) {
+  return static_cast<double>(facts.num_multiprocessors) *
+         static_cast<double>(std::min(most, facts.threads_per_multiprocessor));
+}
+
 // The least work a thread can have if all threads are to be there at once, so that loads are
 // waited for once; where there is more to do than that, the most.
 template <size_t kCount>
@@ -113,16 +107,21 @@ void take_for_one_wave(const Params& params, const DeviceFacts& facts,
   for (const Residence& residence : residences) {
     if (!shares_well(heads_of(params), residence.heads)) continue;
     take(params, residence.bytes, residence.heads, plan);
-    const double machine =
-        static_cast<double>(facts.num_multiprocessors) *
-        static_cast<double>(std::min(residence.threads, facts.threads_per_multiprocessor));
-    if (threads_of(params, plan) <= machine) return;
+    if (threads_of(params, plan) <= machine_of(facts, residence.threads)) return;
   }
 }
 
+void set_work_of_thread(const Params& params, int32_t widest, const DeviceFacts& facts,
+                        Plan& plan) {
+  take(params, std::min(widest, 16), 1, plan);
+  if (widest < 16 || angles_differ_by_head(params) || is_decode(params)) return;
+  if (plan.source == Source::kGeneral) return take_for_one_wave(params, facts, kGeneral, plan);
+  if (widest == 32) return take_for_one_wave(params, facts, kCommonWide, plan);
+  take_for_one_wave(params, facts, kCommon, plan);
+}
+
 bool wants_dependent_launch(const Params& params, const Plan& plan, const DeviceFacts& facts) {
-  const double machine = static_cast<double>(facts.num_multiprocessors) *
-                         static_cast<double>(facts.threads_per_multiprocessor);
+  const double machine = machine_of(facts, facts.threads_per_multiprocessor);
   return facts.image >= 90 && threads_of(params, plan) <= kMostWavesOfDependentLaunch * machine;
 }
 
@@ -132,16 +131,7 @@ void set_kernel(const Params& params, const DeviceFacts& facts, Plan& plan) {
   if (common && widest >= 16) {
     plan.source = params.table.cos == nullptr ? Source::kComputed : Source::kTable;
   }
-  take(params, std::min(widest, 16), 1, plan);
-  if (widest >= 16 && !angles_differ_by_head(params) && !is_decode(params)) {
-    if (!common) {
-      take_for_one_wave(params, facts, kGeneral, plan);
-    } else if (widest == 32) {
-      take_for_one_wave(params, facts, kCommonWide, plan);
-    } else {
-      take_for_one_wave(params, facts, kCommon, plan);
-    }
-  }
+  set_work_of_thread(params, widest, facts, plan);
   plan.head_chunks = ceil_div(heads_of(params), plan.heads_per_thread);
   plan.dependent_launch = wants_dependent_launch(params, plan, facts);
 }

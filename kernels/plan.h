@@ -64,6 +64,23 @@ int32_t vector_bytes_of(const Params& params, int32_t limit) noexcept;
 // and 32 bits hold a head's distance in bytes from the first one.
 bool is_common(const Params& params) noexcept;
 
+constexpr int32_t kThreadsPerBlock = 256;
+
+// A kernel's width and heads per thread, and the threads of it that registers let a multiprocessor
+// hold (docs/machine-code.md).
+struct Residence {
+  int32_t bytes;
+  int32_t heads;
+  int32_t threads;
+};
+
+// From the least to the most that a thread has in flight. Those of common calls are what
+// cuda/kernel.cuh asks the compiler for, without and with accesses of 32 bytes; those of the
+// general ones are what it makes of them.
+inline constexpr Residence kCommon[] = {{16, 1, 1024}, {16, 2, 1024}, {16, 4, 768}, {16, 5, 512}};
+inline constexpr Residence kCommonWide[] = {{16, 1, 1024}, {32, 1, 768}, {32, 2, 512}};
+inline constexpr Residence kGeneral[] = {{16, 1, 1024}, {16, 2, 768}, {16, 4, 512}};
+
 // The plan of the first launch.
 Plan make_plan(const Params& params, const DeviceFacts& facts) noexcept;
 

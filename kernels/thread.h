@@ -37,19 +37,22 @@ ROPE_HOST_DEVICE int64_t token_offset(const Token& token, const Strides& stride,
   return (token.batch * stride.batch + token.index * stride.token) * size;
 }
 
+// Byte is const char where they are read.
+template <class Byte>
 struct TokenRows {
-  const char* q;
-  const char* k;
+  Byte* q;
+  Byte* k;
 };
 
-ROPE_HOST_DEVICE TokenRows rows_in(const Params& params, const Token& token, int32_t size) {
+ROPE_HOST_DEVICE TokenRows<const char> rows_in(const Params& params, const Token& token,
+                                               int32_t size) {
   return {static_cast<const char*>(params.q.in) + token_offset(token, params.q.in_stride, size),
           static_cast<const char*>(params.k.in) + token_offset(token, params.k.in_stride, size)};
 }
 
-ROPE_HOST_DEVICE TokenRows rows_out(const Params& params, const Token& token, int32_t size) {
-  return {static_cast<const char*>(params.q.out) + token_offset(token, params.q.out_stride, size),
-          static_cast<const char*>(params.k.out) + token_offset(token, params.k.out_stride, size)};
+ROPE_HOST_DEVICE TokenRows<char> rows_out(const Params& params, const Token& token, int32_t size) {
+  return {static_cast<char*>(params.q.out) + token_offset(token, params.q.out_stride, size),
+          static_cast<char*>(params.k.out) + token_offset(token, params.k.out_stride, size)};
 }
 
 ROPE_HOST_DEVICE bool is_in_place(const Params& params) {
@@ -62,9 +65,9 @@ ROPE_HOST_DEVICE bool head_exists(const Params& params, Offset head) {
   return head < static_cast<Offset>(params.q.num_heads) + static_cast<Offset>(params.k.num_heads);
 }
 
-template <class Offset>
-ROPE_HOST_DEVICE const char* head_in(const TokenRows& rows, Offset q_heads, Offset q_step,
-                                     Offset k_step, Offset head) {
+template <class Byte, class Offset>
+ROPE_HOST_DEVICE Byte* head_row(const TokenRows<Byte>& rows, Offset q_heads, Offset q_step,
+                                Offset k_step, Offset head) {
   const bool is_q = head < q_heads;
   const int64_t own = is_q ? head : head - q_heads;
   return (is_q ? rows.q : rows.k) + own * (is_q ? q_step : k_step);
@@ -107,7 +110,7 @@ ROPE_HOST_DEVICE void rotate_heads(const Params& params, const Token& token, int
 
   Vector<kBytes> first[kHeads] = {};
   Vector<kBytes> second[kHeads] = {};
-  const TokenRows in = rows_in(params, token, kSize);
+  const TokenRows<const char> in = rows_in(params, token, kSize);
   const auto q_in_step = static_cast<Offset>(params.q.in_stride.head) * kSize;
   const auto k_in_step = static_cast<Offset>(params.k.in_stride.head) * kSize;
   memory.wait_for_earlier_work();
@@ -115,7 +118,7 @@ ROPE_HOST_DEVICE void rotate_heads(const Params& params, const Token& token, int
   for (int u = 0; u < kHeads; ++u) {
     const Offset head = chunk + u * chunks;
     if (head_exists(params, head)) {
-      const char* row = head_in(in, q_heads, q_in_step, k_in_step, head);
+      const char* row = head_row(in, q_heads, q_in_step, k_in_step, head);
       first[u] = memory.template load<kBytes>(row + first_byte);
       second[u] = memory.template load<kBytes>(row + second_byte);
     }
@@ -130,14 +133,14 @@ ROPE_HOST_DEVICE void rotate_heads(const Params& params, const Token& token, int
     angles_of<kSource, kPairs>(memory, params, token, own_head(params, chunk), pairs, angles);
   }
   if (skipped && is_in_place(params)) return;
-  const TokenRows out = rows_out(params, token, kSize);
+  const TokenRows<char> out = rows_out(params, token, kSize);
   const auto q_out_step = static_cast<Offset>(params.q.out_stride.head) * kSize;
   const auto k_out_step = static_cast<Offset>(params.k.out_stride.head) * kSize;
   ROPE_UNROLL
   for (int u = 0; u < kHeads; ++u) {
     const Offset head = chunk + u * chunks;
     if (!head_exists(params, head)) continue;
-    auto* row = const_cast<char*>(head_in(out, q_heads, q_out_step, k_out_step, head));
+    char* row = head_row(out, q_heads, q_out_step, k_out_step, head);
     if (!skipped) rotate_vectors<Scalar, Partners, kBytes>(first[u], second[u], angles);
     memory.template store<kBytes>(row + first_byte, first[u]);
     memory.template store<kBytes>(row + second_byte, second[u]);

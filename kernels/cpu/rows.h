@@ -191,10 +191,10 @@ struct StoredAngles {
   Pack second_at(int i) const { return load_one(second + i * Pack::kLanes); }
 };
 
-template <class Scalar, class Angles>
-inline void rotate_whole_row(Split, const Scalar* in, Scalar* out, const Angles& angles) {
-  constexpr int32_t kHalf = Angles::kPacks * Pack::kLanes;
-  if constexpr (Angles::kPacks == 1) {
+template <class Scalar, class RowAngles>
+inline void rotate_whole_row(Split, const Scalar* in, Scalar* out, const RowAngles& angles) {
+  constexpr int32_t kHalf = RowAngles::kPacks * Pack::kLanes;
+  if constexpr (RowAngles::kPacks == 1) {
     Pack x = load_some(in, kHalf);
     Pack y = load_some(in + kHalf, kHalf);
     rotate(x, y, angles.first_at(0), angles.second_at(0));
@@ -203,7 +203,7 @@ inline void rotate_whole_row(Split, const Scalar* in, Scalar* out, const Angles&
     return;
   }
   ROPE_UNROLL
-  for (int i = 0; i + 1 < Angles::kPacks; i += 2) {
+  for (int i = 0; i + 1 < RowAngles::kPacks; i += 2) {
     const int32_t at = i * Pack::kLanes;
     rotate_split_chunk(in + at, in + kHalf + at, out + at, out + kHalf + at,
                        {{angles.first_at(i), angles.first_at(i + 1)},
@@ -211,11 +211,11 @@ inline void rotate_whole_row(Split, const Scalar* in, Scalar* out, const Angles&
   }
 }
 
-template <class Scalar, class Angles>
-inline void rotate_whole_row(Interleaved, const Scalar* in, Scalar* out, const Angles& angles) {
+template <class Scalar, class RowAngles>
+inline void rotate_whole_row(Interleaved, const Scalar* in, Scalar* out, const RowAngles& angles) {
   constexpr int32_t kLanes = Pack::kLanes;
   ROPE_UNROLL
-  for (int i = 0; i < Angles::kPacks; ++i) {
+  for (int i = 0; i < RowAngles::kPacks; ++i) {
     if constexpr (kHalvesAreEvenOdd<Scalar>) {
       rotate_pairs_chunk(in + 2 * i * kLanes, out + 2 * i * kLanes, angles.first_at(i),
                          angles.second_at(i));

@@ -11,19 +11,33 @@
 
 namespace rope {
 
-// The planner makes blocks of 256 threads; only narrow vectors of wide heads need more lanes.
+// Only narrow vectors of wide heads need more lanes than the planner's blocks have.
 template <class Kernel>
-constexpr int kMaxThreads = Kernel::kBytes >= 16 ? 256 : kMaxRotaryDim / 2;
+constexpr int kMaxThreads = Kernel::kBytes >= 16 ? kThreadsPerBlock : kMaxRotaryDim / 2;
 
-// Blocks that a multiprocessor can hold: what the compiler's registers have to allow for. Four,
-// three and two blocks are 64, 80 and 128 registers, which these kernels fit without a spill
-// (sm_80 to sm_120, nvcc 13.0); plan.cpp counts on them. For the general kernels one, without which
-// the compiler spills a few registers to reach an occupancy that nothing here asks for.
+// Threads a multiprocessor, of the kernel with this width and these heads in one of the lists.
+template <size_t kCount>
+constexpr int threads_in(const Residence (&residences)[kCount], int bytes, int heads) {
+  for (const Residence& residence : residences) {
+    if (residence.bytes == bytes && residence.heads == heads) return residence.threads;
+  }
+  return 0;
+}
+
+// Blocks that a multiprocessor can hold: what the compiler's registers have to allow for. Kernels
+// of common calls fit what the planner counts on without a spill (sm_80 to sm_120, nvcc 13.0):
+// four, three and two blocks are 64, 80 and 128 registers. For the general kernels one, without
+// which the compiler spills a few registers to reach an occupancy that nothing here asks for.
 template <class Kernel>
 constexpr int blocks_per_multiprocessor() {
-  if (Kernel::kSource == Source::kGeneral) return 1;
-  if (Kernel::kBytes == 32) return Kernel::kHeads == 1 ? 3 : 2;
-  return Kernel::kHeads <= 2 ? 4 : Kernel::kHeads == 4 ? 3 : 2;
+  if constexpr (Kernel::kSource == Source::kGeneral) {
+    return 1;
+  } else {
+    constexpr int kThreads = Kernel::kBytes == 32 ? threads_in(kCommonWide, 32, Kernel::kHeads)
+                                                  : threads_in(kCommon, 16, Kernel::kHeads);
+    static_assert(kThreads > 0, "the planner lists every kernel of dispatch.h");
+    return kThreads / kThreadsPerBlock;
+  }
 }
 
 template <class Kernel>
