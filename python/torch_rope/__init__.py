@@ -4,6 +4,7 @@
 """
 
 from torch_rope import _fake as _fake
+from torch_rope import integrations as integrations
 from torch_rope import reference, schedules
 from torch_rope._library import cmake_prefix_path
 from torch_rope.coordinates import fixed_point
