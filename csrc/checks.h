@@ -40,6 +40,9 @@ c10::SymInt check_angles(const Call& call, const Dims& dims);
 void check_positions(const Call& call, const Dims& dims);
 void check_overlap(const Call& call);
 
+// No two examples of a written tensor share memory, as vmap maps over it.
+void check_examples(const char* op, const char* name, const at::Tensor& examples);
+
 // A table is float32 or of q's type, and its extents are those of the call's tokens and heads; its
 // last extent is checked against rotary_dim. For check_angles.
 void check_tables(const Call& call, const Dims& dims);

@@ -74,6 +74,17 @@ void check_between(const char* op, const Argument& written, const Place& place,
 
 }  // namespace
 
+// Of extents and strides alone: under nested maps there is no address to ask for.
+void check_examples(const char* op, const char* name, const at::Tensor& examples) {
+  const Argument written{name, &examples, true};
+  const auto sizes = c10::asIntArrayRefSlowOpt(examples.sym_sizes());
+  const auto strides = c10::asIntArrayRefSlowOpt(examples.sym_strides());
+  if (!sizes.has_value() || !strides.has_value()) return check_expanded(op, written);
+  check_within(op, written,
+               {0, static_cast<int64_t>(examples.itemsize()), examples.dim(), sizes->data(),
+                strides->data()});
+}
+
 void check_overlap(const Call& call) {
   const Keywords& keywords = call.keywords;
   // Slices of one packed tensor do not overlap each other unless it overlaps itself.
