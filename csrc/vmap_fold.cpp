@@ -3,6 +3,7 @@
 
 #include <ATen/TensorOperators.h>
 
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -42,11 +43,17 @@ class Folding {
     folded_.is_only_batch = !has_batch_;
   }
 
-  bool is_possible() const {
-    const bool is_rotatable = has_batch_ || rank(kQ) == 3;
+  // Where an example is not what it should be, it is left to the op, which says so.
+  bool is_possible(std::string_view layout) const {
+    const bool is_ragged = rank(kQ) == 3 && (layout == "bshd" || layout == "thd");
+    if (!has_batch_ && !is_ragged) return false;
+    if (call_[kPos].is_given()) {
+      const int64_t own = rank(kPos) - axis_dims();
+      if (own < 1 || own > (has_batch_ ? 2 : 1)) return false;
+    }
     const bool has_own_angles = call_[kInvFreq].is_mapped() || is_mapped_by_position(kCosSin) ||
                                 is_mapped_by_position(kCos) || is_mapped_by_position(kSin);
-    return is_rotatable && !has_own_angles && !call_[kCuSeqlens].is_given();
+    return !has_own_angles && !call_[kCuSeqlens].is_given();
   }
 
   bool is_view_of(Slot slot) const {
@@ -94,11 +101,14 @@ class Folding {
     folded_.tensors[slot] = has_batch_ ? flattened(all, folded_.batch) : all;
   }
 
-  void fold_positions() {
-    if (!call_[kPos].is_given()) return;
+  // Dimensions of position axes: 1 or none.
+  int64_t axis_dims() const {
     const at::Tensor* inv_freq = given(call_[kInvFreq].value);
-    const int64_t axes = inv_freq != nullptr && inv_freq->dim() > 1 && inv_freq->size(0) > 1;
-    fold_batch(kPos, {axes, rank(kPos) - axes > 1, true});
+    return inv_freq != nullptr && inv_freq->dim() > 1 && inv_freq->size(0) > 1 ? 1 : 0;
+  }
+
+  void fold_positions() {
+    if (call_[kPos].is_given()) fold_batch(kPos, {axis_dims(), rank(kPos) - axis_dims() > 1, true});
   }
 
   void fold_table(Slot slot) {
@@ -139,7 +149,7 @@ class Folding {
 std::optional<Folded> fold(const MappedCall& call, const Options& options,
                            const c10::SymInt& examples, bool is_written) {
   Folding folding(call, options, examples);
-  if (!folding.is_possible()) return std::nullopt;
+  if (!folding.is_possible(options.layout)) return std::nullopt;
   if (is_written && !(folding.is_view_of(kQ) && folding.is_view_of(kK))) return std::nullopt;
   return folding.run();
 }

@@ -11,6 +11,7 @@ from mutants import (
     faults_cpu,
     faults_derivatives,
     faults_threads,
+    faults_vmap,
 )
 from mutants.fault import Fault
 
@@ -22,6 +23,7 @@ FAULTS = (
     *faults_calls.FAULTS,
     *faults_autograd.FAULTS,
     *faults_derivatives.FAULTS,
+    *faults_vmap.FAULTS,
 )
 
 # What CI runs: a fault of the mathematics, of the planner and of the argument checks, whose tests

@@ -161,16 +161,38 @@ def test_examples_that_share_memory_are_not_written(device):
     assert same_bits(shared, before)
 
 
-def test_errors_speak_of_one_example(device):
-    x = heads(device, V, B, S)
-    refused(
-        rf"rope::rotate: pos must be \({S},\), \(1, {S}\) or \({B}, {S}\), got \[7, {S}\]",
-        lambda: vmap(torch.ops.rope.rotate)(x, positions(device, V, 7, S)),
-    )
-    refused(
-        "rope::rotate: rotary_dim must be even, got 7",
-        lambda: vmap(lambda x: torch.ops.rope.rotate(x, rotary_dim=7))(x),
-    )
+ERRORS = {
+    "pos-batch": (
+        lambda d: Call(heads(d, V, B, S), positions(d, V, 7, S), ("x", "pos")),
+        rf"pos must be \({S},\), \(1, {S}\) or \({B}, {S}\), got \[7, {S}\]",
+    ),
+    "pos-number": (
+        lambda d: Call(heads(d, V, B, V * B), positions(d, V), ("x", "pos")),
+        r"pos must be \(6,\), \(1, 6\) or \(2, 6\), got \[\]",
+    ),
+    "pos-ragged": (
+        lambda d: Call(heads(d, V, S), positions(d, V, 1, S), ("x", "pos")),
+        rf"pos must be \({S},\) for one sequence, got \[1, {S}\]",
+    ),
+    "offsets": (
+        lambda d: Call(heads(d, V, B, S), offsets=positions(d, V * B)),
+        r"offsets must be \(2,\), one for each sequence, got \[6\]",
+    ),
+    "rank": (
+        lambda d: Call(heads(d, V, S), layout="bhsd"),
+        rf'x must have 4 dimensions in layout "bhsd", got \[{S}, {H}, {D}\]',
+    ),
+    "layout": (
+        lambda d: Call(heads(d, V, S), layout="hsbd"),
+        'layout must be "bshd", "bhsd", "sbhd" or "thd", got "hsbd"',
+    ),
+    "odd": (lambda d: Call(heads(d, V, B, S), rotary_dim=7), "rotary_dim must be even, got 7"),
+}
+
+
+@pytest.mark.parametrize(("make", "text"), ERRORS.values(), ids=ERRORS)
+def test_errors_speak_of_one_example(device, make, text):
+    refused(f"rope::rotate: {text}", lambda: make(device).under_vmap(torch.ops.rope.rotate))
 
 
 def test_an_example_that_has_left(device):
