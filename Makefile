@@ -7,7 +7,7 @@ RUN := .venv/bin/python
 NO_PYTHON := No $(PYTHON) on the PATH: install Python 3.11 or newer, or name one, as in make test PYTHON=python3.11.
 SETUP := @command -v "$(PYTHON)" >/dev/null || { echo "$(NO_PYTHON)" >&2; exit 1; }; "$(PYTHON)" scripts/setup.py
 
-.PHONY: help setup demo bench figures accuracy test fuzz sanitizers check mutants same-bits wheel sass format clean
+.PHONY: help setup demo bench figures accuracy test test-oldest fuzz sanitizers check mutants same-bits wheel sass format clean
 .NOTPARALLEL:
 
 help:  ## this list
@@ -35,6 +35,10 @@ accuracy:  ## errors beside other implementations, written into docs/numerics.md
 test:  ## all tests: C++, C++ under the sanitizers, Python
 	$(SETUP) test
 	@$(RUN) scripts/test.py
+
+test-oldest:  ## the Python tests on torch 2.11: ARGS="tests/python/test_vmap.py -k nested"
+	$(SETUP) test-oldest
+	@$(RUN) scripts/test_oldest.py $(ARGS)
 
 check:  ## the gates: format, headers, layering, types, lint, oldest torch
 	$(SETUP) check

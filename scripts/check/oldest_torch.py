@@ -14,7 +14,9 @@ from pathlib import Path
 from headers import BRIEF
 from tree import ROOT, compile_all, finish
 
-VERSION = "2.11.0"
+# isort: split
+from environment.requirements import OLDEST_TORCH  # tree says where that is
+
 FOLDER = ROOT / "build" / "torch-2.11"
 NOT_HERE = 77
 # Torch's headers among the include folders of a compile command.
@@ -28,7 +30,7 @@ def fetch() -> str | None:
     download.mkdir(parents=True)
     pip = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary", ":all:"]
     result = subprocess.run(
-        [*pip, "--no-cache-dir", "--dest", str(download), f"torch=={VERSION}"],
+        [*pip, "--no-cache-dir", "--dest", str(download), f"torch=={OLDEST_TORCH}"],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -42,13 +44,13 @@ def fetch() -> str | None:
         members = [name for name in wheel.namelist() if name.startswith("torch/include/")]
         wheel.extractall(FOLDER, members)
     shutil.rmtree(download)
-    (FOLDER / "stamp").write_text(VERSION, encoding="utf-8")
+    (FOLDER / "stamp").write_text(OLDEST_TORCH, encoding="utf-8")
     return None
 
 
 def is_fetched() -> bool:
     stamp = FOLDER / "stamp"
-    return stamp.exists() and stamp.read_text(encoding="utf-8") == VERSION
+    return stamp.exists() and stamp.read_text(encoding="utf-8") == OLDEST_TORCH
 
 
 def against_oldest(command: list[str]) -> list[str]:
@@ -77,10 +79,10 @@ def commands() -> dict[str, list[str]]:
 def main() -> int:
     trouble = None if is_fetched() else fetch()
     if trouble is not None:
-        print(f"torch {VERSION} could not be fetched: connect and run again.\n{trouble}")
+        print(f"torch {OLDEST_TORCH} could not be fetched: connect and run again.\n{trouble}")
         return NOT_HERE
     complaints = compile_all(commands())
-    return finish(complaints, f"Write it so that torch {VERSION} takes it as well.")
+    return finish(complaints, f"Write it so that torch {OLDEST_TORCH} takes it as well.")
 
 
 if __name__ == "__main__":

@@ -64,13 +64,14 @@ def _configure_once(preset: str, arguments: list[str], facts: list[str]) -> None
     key_file.write_text(key)
 
 
-def configure(preset: str) -> None:
-    """Without GoogleTest, and without a network to fetch it, the C++ tests are left out."""
+def configure(preset: str, python: Path = packages.PYTHON) -> None:
+    """Without GoogleTest, and without a network to fetch it, the C++ tests are left out.
+    python: whose torch the library is built for."""
     arguments = []
     facts = [os.environ.get("CXX", ""), os.environ.get("CUDACXX", "")]
     if preset not in ("asan", "tsan"):
-        torch = requirements.installed(packages.PYTHON, ["torch"]).get("torch", "none")
-        arguments.append(f"-DPython_EXECUTABLE={packages.PYTHON}")
+        torch = requirements.installed(python, ["torch"]).get("torch", "none")
+        arguments.append(f"-DPython_EXECUTABLE={python}")
         facts.append(torch)
     if os.environ.get("ROPE_GTEST_SOURCE"):
         arguments.append(f"-DROPE_GTEST_SOURCE={os.environ['ROPE_GTEST_SOURCE']}")
@@ -86,9 +87,9 @@ def configure(preset: str) -> None:
         _configure_once(preset, [*arguments, "-DROPE_TESTS=OFF"], facts)
 
 
-def build(preset: str, *targets: str) -> None:
+def build(preset: str, *targets: str, python: Path = packages.PYTHON) -> None:
     """All targets unless some are named."""
-    configure(preset)
+    configure(preset, python)
     folder = ROOT / "build" / preset
     only = ["--target", *targets] if targets else []
     step(
@@ -108,3 +109,14 @@ def install(preset: str, prefix: Path) -> None:
         advice=f"What is in build/{preset} could not be installed into {prefix}",
         env=packages.environment(),
     )
+
+
+def installed_package(preset: str) -> Path:
+    """A package torch_rope of this checkout's Python files and of what was built; the one in
+    python/ stays as it is."""
+    package = ROOT / "build" / preset / "package" / "torch_rope"
+    shutil.rmtree(package, ignore_errors=True)
+    binaries = shutil.ignore_patterns("lib", "include", "share", "*.so", "__pycache__")
+    shutil.copytree(ROOT / "python" / "torch_rope", package, ignore=binaries)
+    install(preset, package)
+    return package

@@ -61,23 +61,13 @@ def environment(package: Path) -> dict[str, str]:
     }
 
 
-def installed() -> Path:
-    """A package of this checkout's Python files with the instrumented libraries."""
-    cmake.build(PRESET)
-    package = ROOT / "build" / PRESET / "package" / "torch_rope"
-    shutil.rmtree(package, ignore_errors=True)
-    binaries = shutil.ignore_patterns("lib", "include", "share", "*.so", "__pycache__")
-    shutil.copytree(ROOT / "python" / "torch_rope", package, ignore=binaries)
-    cmake.install(PRESET, package)
-    return package
-
-
 def run(everything: bool) -> None:
     lacking = [name for name in ("torch", "pytest") if importlib.util.find_spec(name) is None]
     if lacking:
         leave_out(f"the Python tests under sanitizers, which need {' and '.join(lacking)}.")
         return
-    env = environment(installed())
+    cmake.build(PRESET)
+    env = environment(cmake.installed_package(PRESET))
     shutil.rmtree(REPORTS, ignore_errors=True)
     REPORTS.mkdir()
     tests = ROOT / "tests" / "python"
