@@ -21,6 +21,6 @@ if(ROPE_SANITIZE)
   # Instrumented code hides from g++ that a value is used only where it was set, in its own
   # intrinsics too.
   add_compile_options(-fsanitize=${rope_sanitizers} -fno-sanitize-recover=all
-                      -fno-omit-frame-pointer -g -O1 -Wno-maybe-uninitialized -Wno-uninitialized)
+                      -fno-omit-frame-pointer -g1 -O1 -Wno-maybe-uninitialized -Wno-uninitialized)
   add_link_options(-fsanitize=${rope_sanitizers})
 endif()
