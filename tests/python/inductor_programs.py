@@ -1,10 +1,14 @@
-"""Compiles functions with Inductor, without its caches, and reads the programs that it wrote."""
+"""Compiles functions with Inductor and reads the programs that it wrote.
+
+For tests that ask for the fixture no_compiler_caches.
+"""
 
 import math
 import re
 
 import torch
 from cases import same_bits
+from torch._dynamo.utils import counters
 from torch._inductor.utils import run_and_get_code
 from torch.utils import _pytree as pytree
 
@@ -33,23 +37,28 @@ class Program:
 
 def compile_afresh(function, **options):
     torch._dynamo.reset()
+    counters.clear()
     return torch.compile(function, fullgraph=True, **options)
+
+
+def graphs_compiled():
+    """How many since compile_afresh: one, and one more for each recompilation."""
+    return counters["stats"]["unique_graphs"]
 
 
 def run_with_programs(run):
     """The result of run, which calls something compiled for the first time, and its programs."""
-    with (
-        torch._inductor.config.patch(fx_graph_cache=False),
-        torch._functorch.config.patch(enable_autograd_cache=False),
-    ):
-        result, codes = run_and_get_code(run)
+    result, codes = run_and_get_code(run)
     return result, [Program(code) for code in codes]
 
 
 def assert_same(actual, expected):
-    """Compares nests of tensors: bits and strides."""
+    """Compares nests of tensors and None: bits and strides."""
     (own, own_nest), (others, other_nest) = map(pytree.tree_flatten, (actual, expected))
     assert own_nest == other_nest
     for a, b in zip(own, others, strict=True):
-        assert same_bits(a.detach(), b.detach())
-        assert a.stride() == b.stride()
+        if a is None or b is None:
+            assert a is b
+        else:
+            assert same_bits(a.detach(), b.detach())
+            assert a.stride() == b.stride()

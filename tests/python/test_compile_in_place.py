@@ -9,6 +9,8 @@ import torch
 from cases import random
 from inductor_programs import assert_same, compile_afresh, run_with_programs
 
+pytestmark = pytest.mark.usefixtures("no_compiler_caches")
+
 B, S, H, D = 2, 7, 4, 16
 WIDTH = H * D
 
