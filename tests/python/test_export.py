@@ -1,4 +1,6 @@
-"""torch.export of modules that rotate: dynamic extents, decompositions, files; bits of eager mode."""
+"""torch.export of modules that rotate: dynamic extents, decompositions, files; the bits of eager
+mode.
+"""
 
 import pytest
 import torch
