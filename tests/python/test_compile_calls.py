@@ -26,6 +26,12 @@ def inputs(device, tokens=S):
     return q, k, torch.arange(3, 3 + tokens, device=device)
 
 
+def projected(device):
+    """What is multiplied for an intermediate of five heads."""
+    x = random(B, 9, D, dtype=torch.float32, device=device)
+    return x, random(D, (H + K) * D, dtype=torch.float32, device=device, seed=1)
+
+
 def assert_as_eager(function, make, **options):
     """Compares results and inputs after two calls."""
     compiled = compile_afresh(function, **options)
@@ -124,6 +130,37 @@ def test_an_offset_that_grows(device):
     for offset in (5, 6, 7, 100):
         assert_same(compiled(q, offset), step(q, offset))
     assert graphs_compiled() == 2
+
+
+@torch.no_grad()
+def test_parts_that_begin_anywhere(device):
+    """One program, where torch alone writes to the start (pytorch/pytorch issue 198068)."""
+
+    def step(x, w, start):
+        y = (x @ w).unflatten(-1, (-1, D))[:, start:]
+        torch_rope.apply(y[:, :, :H], y[:, :, H:])
+        return y
+
+    x, w = projected(device)
+    compiled = compile_afresh(step, dynamic=True)
+    for start in (2, 3, 5):
+        assert_same(compiled(x, w, start), step(x, w, start))
+    assert graphs_compiled() == 1
+
+
+@torch.no_grad()
+def test_a_copy_that_torch_leaves_out(device):
+    """The call that remains would overwrite what it reads (pytorch/pytorch issue 198031)."""
+
+    def step(x, w):
+        y = (x @ w).unflatten(-1, (-1, D))
+        rows = y.clone()
+        torch_rope.apply(y, cos_sin=rows[:, :, 0])
+        return y
+
+    x, w = projected(device)
+    with pytest.raises(RuntimeError, match="q is written and must not overlap cos_sin"):
+        compile_afresh(step)(x, w)
 
 
 def test_learned_frequencies(device):

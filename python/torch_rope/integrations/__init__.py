@@ -10,3 +10,4 @@ __all__: list[str] = []
 
 import_after("torch.utils.flop_counter", "torch_rope.integrations.flops")
 import_after("torch._inductor.fx_passes.reinplace", "torch_rope.integrations.inductor")
+import_after("torch._inductor.lowering", "torch_rope.integrations.inductor_offsets")
