@@ -3,111 +3,17 @@ installed, its prefix moved to another place, and programs are configured, built
 where no CUDA toolkit is to be found.
 """
 
-import importlib.util
 import os
 import re
-import shutil
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from programs import succeed
 
-from environment import cmake, packages
-from environment.report import ROOT, required
+from environment.report import ROOT
 
-BUILD = ROOT / "build" / "dev"
 HERE = Path(__file__).resolve().parent
-# What another project might have set, and what would lead to a CUDA toolkit or to another Rope.
-MISLEADING = {"CUDACXX", "CUDA_HOME", "CUDA_PATH", "CMAKE_PREFIX_PATH", "LD_LIBRARY_PATH"}
-
-
-def run(*command, env=None):
-    """Returns the status and everything that was printed."""
-    result = subprocess.run(
-        [str(word) for word in command],
-        env=env,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-        check=False,
-    )
-    return result.returncode, result.stdout
-
-
-def succeed(*command, env=None):
-    status, output = run(*command, env=env)
-    assert status == 0, f"{' '.join(map(str, command))}\n{output[-4000:]}"
-    return output
-
-
-def without_nvcc(path, folder):
-    """The PATH, with links to all else in place of each folder that holds nvcc."""
-    places = []
-    for number, place in enumerate(path.split(os.pathsep)):
-        if (Path(place or ".") / "nvcc").exists():
-            links = folder / str(number)
-            links.mkdir(parents=True)
-            for program in Path(place).iterdir():
-                if not program.name.startswith(("nvcc", "cuda")):
-                    (links / program.name).symlink_to(program)
-            place = str(links)
-        places.append(place)
-    return os.pathsep.join(places)
-
-
-@pytest.fixture(scope="session")
-def toolless(tmp_path_factory):
-    """An environment without a CUDA toolkit."""
-    env = {name: value for name, value in packages.environment().items() if name not in MISLEADING}
-    env["PATH"] = without_nvcc(env["PATH"], tmp_path_factory.mktemp("path"))
-    assert shutil.which("nvcc", path=env["PATH"]) is None
-    return env
-
-
-@pytest.fixture(scope="session")
-def torch_root():
-    return Path(importlib.util.find_spec("torch").origin).parent
-
-
-@pytest.fixture(scope="session")
-def prefix(tmp_path_factory):
-    """Where Rope was moved to after its installation, beside torch as in a site-packages folder."""
-    if not (BUILD / "cmake_install.cmake").exists():
-        reason = "build/dev is not there: run make setup"
-        pytest.fail(reason) if required() else pytest.skip(reason)
-    installed = tmp_path_factory.mktemp("installed") / "prefix"
-    succeed("cmake", "--install", BUILD, "--prefix", installed)
-    return installed.rename(tmp_path_factory.mktemp("moved") / "torch_rope")
-
-
-@pytest.fixture
-def configure(tmp_path, prefix, toolless):
-    """configure(source, definition, …) returns CMake's status, output (one line) and folder."""
-
-    def configured(source, *definitions):
-        build = tmp_path / "build"
-        generator = ["-G", "Ninja"] if shutil.which("ninja", path=toolless["PATH"]) else []
-        given = [f"-D{one}" for one in (f"CMAKE_PREFIX_PATH={prefix}", *definitions)]
-        status, output = run("cmake", "-S", source, "-B", build, *generator, *given, env=toolless)
-        return status, " ".join(output.split()), build
-
-    return configured
-
-
-@pytest.fixture
-def build(configure, toolless):
-    """build(source, definition, …) returns the folder with the programs."""
-
-    def built(source, *definitions):
-        status, output, folder = configure(source, *definitions)
-        assert status == 0, output
-        succeed("cmake", "--build", folder, "--parallel", cmake.jobs(), env=toolless)
-        return folder
-
-    return built
 
 
 def places_in(file, places):

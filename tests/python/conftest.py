@@ -1,4 +1,5 @@
-"""What every Python test shares: the `device` argument, and what happens where there is no GPU.
+"""What every Python test shares: the `device` argument, what happens where there is no GPU, and
+compilation without caches.
 
 A test that asks for `device` runs on the CPU and, under the mark `cuda`, on a GPU. Without a GPU
 those cases are skipped; with ROPE_REQUIRE_CUDA=1 they fail.
@@ -20,6 +21,16 @@ DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.cuda)]
 def pytest_generate_tests(metafunc):
     if "device" in metafunc.fixturenames:
         metafunc.parametrize("device", DEVICES)
+
+
+@pytest.fixture
+def no_compiler_caches():
+    """Has Inductor compile anew: its caches do not know that torch_rope has changed."""
+    with (
+        torch._inductor.config.patch(fx_graph_cache=False),
+        torch._functorch.config.patch(enable_autograd_cache=False),
+    ):
+        yield
 
 
 def _missing_for_cuda():
