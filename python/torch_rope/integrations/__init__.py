@@ -8,4 +8,5 @@ from torch_rope.integrations._after_import import import_after
 
 __all__: list[str] = []
 
+import_after("torch.distributed.tensor", "torch_rope.integrations.dtensor")
 import_after("torch.utils.flop_counter", "torch_rope.integrations.flops")
