@@ -187,3 +187,31 @@ def test_without_autograd(mesh, mode):
     with mode():
         rotated = torch.ops.rope.rotate(placed(x, mesh, Shard(2)), POS)
     assert_shards(rotated, torch.ops.rope.rotate(x, POS), Shard(2))
+
+
+@on_ranks(2)
+def test_compile(mesh):
+    """One graph for several lengths, in which the shards are rotated; gradients too."""
+    torch._dynamo.reset()
+    graphs = []
+
+    def backend(graph, inputs):
+        graphs.append(graph)
+        return torch._dynamo.backends.debugging.aot_eager(graph, inputs)
+
+    compiled = torch.compile(torch_rope.rotate, backend=backend, fullgraph=True, dynamic=True)
+    for tokens in (6, 8, 10):
+        x, incoming = (tensor(B, tokens, H, D, seed=seed) for seed in range(2))
+        own = placed(x, mesh, Shard(1)).requires_grad_()
+        rotated = compiled(own)
+        (gradient,) = torch.autograd.grad(rotated, own, placed(incoming, mesh, Shard(1)))
+        assert_shards(rotated.detach(), torch_rope.rotate(x), Shard(1))
+        assert_shards(gradient, torch_rope.rotate(incoming, inverse=True), Shard(1))
+    assert len(graphs) == 1
+    torch._dynamo.reset()
+
+
+def test_whatever_is_imported_first():
+    """torch_rope was first here; on the ranks it is torch.distributed.tensor."""
+    handled = DTensor._op_dispatcher._custom_op_handlers
+    assert torch.ops.rope.rotate.default in handled
