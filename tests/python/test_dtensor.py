@@ -6,6 +6,7 @@ from dtensors import B, D, H, N, S, along, assert_shards, collectives, placed, t
 from ranks import on_ranks
 from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.tensor import DTensor, Partial, Replicate, Shard
+from torch.utils._python_dispatch import TorchDispatchMode
 
 import torch_rope
 
@@ -37,7 +38,7 @@ K_WITH = {
 }
 
 
-@pytest.mark.parametrize(("q_axis", "k_axis"), K_WITH, ids="-".join)
+@pytest.mark.parametrize(("q_axis", "k_axis"), K_WITH)
 @on_ranks(2)
 def test_rotate_qk(mesh, q_axis, k_axis):
     """A whole k beside sharded heads of q: more ranks than k has heads."""
@@ -145,6 +146,15 @@ def test_calls_of_equal_extents_are_told_apart(mesh):
 
 
 @on_ranks(4)
+def test_meshes_are_told_apart(mesh):
+    x = tensor(B, S, H, D)
+    for own in (mesh, DeviceMesh("cpu", mesh.mesh.flip(0))):
+        rotated = torch.ops.rope.rotate(placed(x, own, Shard(0)), POS)
+        assert rotated.device_mesh is own
+        assert_shards(rotated, torch.ops.rope.rotate(x, POS), Shard(0))
+
+
+@on_ranks(4)
 def test_ranks_outside_the_mesh(world):
     mesh = DeviceMesh("cpu", torch.arange(2))
     x = tensor(B, S, H, D)
@@ -187,6 +197,29 @@ def test_without_autograd(mesh, mode):
     with mode():
         rotated = torch.ops.rope.rotate(placed(x, mesh, Shard(2)), POS)
     assert_shards(rotated, torch.ops.rope.rotate(x, POS), Shard(2))
+
+
+class OperatorsBelow(TorchDispatchMode):
+    """Writes down what runs on local tensors."""
+
+    def __init__(self):
+        super().__init__()
+        self.seen = []
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        if DTensor in types:
+            return NotImplemented
+        self.seen.append(func)
+        return func(*args, **(kwargs or {}))
+
+
+@on_ranks(2)
+def test_tools_see_the_local_call_alone(mesh):
+    """Profilers and tracers too: the checks of the whole tensors are not for them."""
+    x, pos = placed(tensor(B, S, H, D), mesh, Shard(0)), torch.arange(S)
+    with OperatorsBelow() as below:
+        torch.ops.rope.rotate(x, pos, base=123.0)  # Not decided before.
+    assert below.seen == [torch.ops.rope.rotate.default], below.seen
 
 
 @on_ranks(2)
