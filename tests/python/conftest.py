@@ -9,6 +9,7 @@ import os
 
 import pytest
 import torch
+from ranks import ranks  # noqa: F401 (a fixture)
 from worst_ratios import pytest_terminal_summary  # noqa: F401 (a hook)
 
 import torch_rope

@@ -8,6 +8,7 @@ from torch_rope.integrations._after_import import import_after
 
 __all__: list[str] = []
 
+import_after("torch.distributed.tensor", "torch_rope.integrations.dtensor")
 import_after("torch.utils.flop_counter", "torch_rope.integrations.flops")
 import_after("torch.onnx._internal.exporter._fx_passes", "torch_rope.integrations.onnx")
 import_after("torch._inductor.fx_passes.reinplace", "torch_rope.integrations.inductor")
