@@ -5,7 +5,7 @@ import torch
 from dtensors import B, D, H, N, S, along, assert_shards, collectives, placed, tensor
 from ranks import on_ranks
 from torch.distributed.device_mesh import DeviceMesh
-from torch.distributed.tensor import DTensor, Partial, Replicate, Shard
+from torch.distributed.tensor import DTensor, Partial, Replicate, Shard, distribute_module
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import torch_rope
@@ -169,16 +169,20 @@ def test_ranks_outside_the_mesh(world):
 MODULES = {"computed": {}, "table": {"table_rows": 64}}
 
 
+@pytest.mark.parametrize("is_distributed", [False, True], ids=["plain", "distribute_module"])
 @pytest.mark.parametrize("options", MODULES.values(), ids=MODULES)
 @on_ranks(2)
-def test_module(mesh, options):
+def test_module(mesh, options, is_distributed):
     schedule = torch_rope.schedules.default(D, base=500.0)
-    module = torch_rope.RotaryEmbedding(schedule, **options)
+    whole, module = (torch_rope.RotaryEmbedding(schedule, **options) for _ in range(2))
+    if is_distributed:
+        distribute_module(module, mesh)
+        assert isinstance(module.turns, DTensor)
     q, k = tensor(B, S, H, D), tensor(B, S, 2, D, seed=1)
     with collectives(0):
         own = module(placed(q, mesh, Shard(2)), placed(k, mesh, Shard(2)), POS)
-    for actual, whole in zip(own, module(q, k, POS), strict=True):
-        assert_shards(actual, whole, Shard(2))
+    for actual, expected in zip(own, whole(q, k, POS), strict=True):
+        assert_shards(actual, expected, Shard(2))
 
 
 @pytest.mark.parametrize("axis", ["batch", "heads", "tokens"])

@@ -137,25 +137,36 @@ def test_learned_frequencies_on_two_mesh_dimensions(mesh, frequencies):
     assert_learned(mesh, LEARNED[frequencies], Shard(0), Shard(2))
 
 
-MISSING = {
-    "inv_freq": ({"inv_freq"}, {}, "inv_freq is none"),
-    "pos": ({"pos"}, {}, "pos is none"),
-    "offsets": ({"offsets"}, {}, "offsets is none"),
-    "counted": (set(), {"pos": None}, "pos is none"),
+REFUSED = {
+    "plain-frequencies": ({"inv_freq"}, {}, "a plain inv_freq"),
+    "plain-pos": ({"pos"}, {}, "a plain pos"),
+    "plain-offsets": ({"offsets"}, {}, "a plain offsets"),
+    "no-pos": (set(), {"pos": None}, "no pos"),
+    "cu_seqlens": (
+        set(),
+        {
+            "pos": torch.arange(S),
+            "cu_seqlens": torch.tensor([0, 2, S]),
+            "offsets": torch.arange(2),
+        },
+        "cu_seqlens",
+    ),
 }
 
 
-@pytest.mark.parametrize(("plain", "changed", "got"), MISSING.values(), ids=MISSING)
+@pytest.mark.parametrize(("plain", "changed", "got"), REFUSED.values(), ids=REFUSED)
 @on_ranks(2)
-def test_learned_frequencies_beside_plain_tensors(mesh, plain, changed, got):
+def test_learned_frequencies_refuse(mesh, plain, changed, got):
+    """Only where they are learned."""
     given = {"pos": POS, "inv_freq": OF_HEADS[0, 0], "offsets": torch.arange(B), **changed}
     own = {
         name: value if value is None or name in plain else placed(value, mesh, Replicate())
         for name, value in given.items()
     }
     own["inv_freq"] = own["inv_freq"].clone().requires_grad_()
-    x = placed(tensor(B, S, H, D), mesh, Shard(0))
-    text = rf"^rope::rotate: to learn inv_freq beside DTensors.*where {got}"
+    layout = "thd" if "cu_seqlens" in given else "bshd"
+    x = placed(tensor(B, S, H, D, layout=layout), mesh, along("heads", layout))
+    text = rf"^rope::rotate: to learn inv_freq beside DTensors, give it, .*, got {got};"
     with pytest.raises(RuntimeError, match=text):
         torch.ops.rope.rotate(x, **own)
     with torch.no_grad():

@@ -66,13 +66,14 @@ def _check_learned(op: Any, call: Call) -> None:
     inv_freq = call.tensors.get("inv_freq")
     if inv_freq is None or not (inv_freq.requires_grad and torch.is_grad_enabled()):
         return
-    wanted = ["inv_freq", "pos", *({"offsets"} & call.tensors.keys())]
-    missing = [name for name in wanted if not isinstance(call.tensors.get(name), DTensor)]
-    if missing or "cu_seqlens" in call.tensors:
-        got = f"{missing[0]} is none" if missing else "cu_seqlens is given"
+    got = "cu_seqlens" if "cu_seqlens" in call.tensors else None
+    for name in ("inv_freq", "pos", *(["offsets"] if "offsets" in call.tensors else [])):
+        if not isinstance(call.tensors.get(name), DTensor):
+            got = f"a plain {name}" if name in call.tensors else f"no {name}"
+    if got is not None:
         raise RuntimeError(
             f"{op.name()}: to learn inv_freq beside DTensors, give it, pos and offsets as DTensors,"
-            f" without cu_seqlens, got a call where {got}; or rotate local tensors"
+            f" without cu_seqlens, got {got}; or rotate local tensors"
             " (torch.distributed.tensor.experimental.local_map)"
         )
 
