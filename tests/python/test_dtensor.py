@@ -147,11 +147,16 @@ def test_calls_of_equal_extents_are_told_apart(mesh):
 
 @on_ranks(4)
 def test_meshes_are_told_apart(mesh):
+    """Others, and those that are equal: their process groups need not be the same."""
     x = tensor(B, S, H, D)
-    for own in (mesh, DeviceMesh("cpu", mesh.mesh.flip(0))):
-        rotated = torch.ops.rope.rotate(placed(x, own, Shard(0)), POS)
-        assert rotated.device_mesh is own
-        assert_shards(rotated, torch.ops.rope.rotate(x, POS), Shard(0))
+    meshes = [DeviceMesh("cpu", mesh.mesh.flip(0)), mesh]
+    meshes.append(DeviceMesh("cpu", mesh.mesh, mesh_dim_names=mesh.mesh_dim_names))
+    assert meshes[2] == mesh
+    for own in (*meshes, mesh):
+        q, k = (placed(x, own, Shard(0)) for _ in range(2))
+        for rotated in (torch.ops.rope.rotate(q, POS), *torch.ops.rope.rotate_qk(q, k, POS)):
+            assert rotated.device_mesh is own
+            assert_shards(rotated, torch.ops.rope.rotate(x, POS), Shard(0))
 
 
 @on_ranks(4)

@@ -49,6 +49,15 @@ def test_counted_tokens(mesh):
 
 
 @on_ranks(2)
+def test_through_what_had_to_move(mesh):
+    x, incoming = tensor(B, S, H, D), tensor(B, S, H, D, seed=2)
+    own = placed(x, mesh, Shard(3)).requires_grad_()
+    rotated = torch.ops.rope.rotate(own, POS)
+    (actual,) = torch.autograd.grad(rotated, own, placed(incoming, mesh, Replicate()))
+    assert_shards(actual, torch.ops.rope.rotate(incoming, POS, inverse=True), Replicate())
+
+
+@on_ranks(2)
 def test_of_a_sum(mesh):
     """Its gradient is one number for all: an expanded tensor, which the operator does not take."""
     x = tensor(B, S, H, D).requires_grad_()

@@ -8,6 +8,7 @@ are handled here whole. What may be sharded how is in _sharding.py.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import torch
@@ -92,7 +93,7 @@ def _check_stays(op: Any, call: Call, required: Mapping[str, Placements]) -> Non
 
 
 class _Plan(NamedTuple):
-    """What is to be done for calls that differ in values alone."""
+    """What is to be done for calls that differ in values, or in the mesh, alone."""
 
     mesh: DeviceMesh
     required: Mapping[str, Placements]
@@ -157,31 +158,42 @@ def _key(value: Any) -> Any:
     return value.shape, value.stride(), value.dtype, value.device, placements
 
 
+def _on(mesh: DeviceMesh, plan: _Plan) -> _Plan:
+    """A plan for calls that are alike but for their mesh, on this one."""
+    results = plan.results
+    if isinstance(results, tuple):
+        results = tuple(replace(spec, mesh=mesh) for spec in results)
+    elif results is not None:
+        results = replace(results, mesh=mesh)
+    return plan._replace(mesh=mesh, results=results)
+
+
 def _kept_plan(op: Any, call: Call, named: Mapping[str, Any], mesh: DeviceMesh) -> _Plan:
-    # By identity: a mesh that is equal may belong to process groups that are no more.
-    key = (op, id(mesh), *((name, _key(value)) for name, value in named.items()))
+    key = (op, *((name, _key(value)) for name, value in named.items()))
     try:
         plan = _plans.get(key)
     except TypeError:  # Symbolic extents cannot be hashed.
         return _plan(op, call, named, mesh)
-    if plan is None:
-        plan = _plan(op, call, named, mesh)
-        if len(_plans) >= _MOST_PLANS:
-            _plans.clear()
-        _plans[key] = plan
+    if plan is not None and plan.mesh is mesh:
+        return plan
+    plan = _plan(op, call, named, mesh) if plan is None else _on(mesh, plan)
+    if len(_plans) >= _MOST_PLANS:
+        _plans.clear()
+    _plans[key] = plan
     return plan
 
 
-def _local(tensor: Tensor, mesh: DeviceMesh, placements: Placements) -> Tensor:
+def _local(tensor: Any, mesh: DeviceMesh, placements: Placements) -> Tensor:
     """This rank's part of a tensor; a plain one is the same on all ranks."""
     if not isinstance(tensor, DTensor):
         if all(placement.is_replicate() for placement in placements):
-            return tensor
+            return tensor  # type: ignore[no-any-return]
         whole = [Replicate()] * mesh.ndim
         tensor = DTensor.from_local(tensor, mesh, whole, run_check=False)
     if tensor.placements != placements:
-        tensor = tensor.redistribute(placements=placements)
-    return tensor.to_local()
+        # Detached, because some versions cannot redistribute what requires grad down here.
+        tensor = tensor.detach().redistribute(placements=placements)
+    return tensor.to_local()  # type: ignore[no-any-return]
 
 
 def _counted_positions(tokens: int, call: Call, plan: _Plan) -> Tensor:
