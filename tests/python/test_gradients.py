@@ -111,6 +111,15 @@ def test_gradient_with_another_last_stride(device):
     assert same_bits(x.grad, torch.ops.rope.rotate(grad.contiguous(), inverse=True))
 
 
+@pytest.mark.parametrize("empty", [0, 1, 2], ids=["batches", "tokens", "heads"])
+def test_gradient_of_nothing(device, empty):
+    extents = [2, 3, 4, 16]
+    extents[empty] = 0
+    x = torch.zeros(extents, device=device, requires_grad=True)
+    torch.ops.rope.rotate(x).sum().backward()
+    assert x.grad.shape == x.shape
+
+
 def test_gradient_of_a_view(device):
     base = random(B, S, 6, 16, dtype=torch.float32, device=device).requires_grad_()
     torch.ops.rope.rotate(base[:, :, 2:4]).sum().backward()
