@@ -9,3 +9,4 @@ from torch_rope.integrations._after_import import import_after
 __all__: list[str] = []
 
 import_after("torch.utils.flop_counter", "torch_rope.integrations.flops")
+import_after("torch.onnx._internal.exporter._torchlib.ops", "torch_rope.integrations.onnx")
