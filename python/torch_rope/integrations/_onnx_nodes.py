@@ -1,9 +1,10 @@
 """The ONNX nodes that angles and rotations become; onnx.py says which call needs which.
 
-Phases are the kernels' own, integers modulo 2^64, so that no position is too large. An angle is then
-a float64 of at most half a turn, and its sine is rounded once to float32. The rotation is in float32
-whatever the tensor's type, because the caches of RotaryEmbedding have the type of its input: bfloat16
-ones would cost eight bits. `op` is an opset of onnxscript that records what is called.
+Phases are the kernels' own, integers modulo 2^64, so that no position is too large. An angle is
+then a float64 of at most half a turn, and its sine is rounded once to float32. The rotation is in
+float32 whatever the tensor's type, because the caches of RotaryEmbedding have the type of its
+input, and cosines in bfloat16 would be far from exact. `op` is an opset of onnxscript that records
+what is called.
 """
 
 from __future__ import annotations
@@ -78,14 +79,22 @@ def turns(op: Any, inv_freq: Any) -> Any:
     high = constant(op, [_signed(word >> _GUARD_BITS) for word in words], numpy.int64)
     low = constant(op, [word % 2**_GUARD_BITS for word in words], numpy.int64)
     below = op.Add(
-        op.ReduceSum(op.Mul(digits, low), [-1], keepdims=0),
+        _sum(op, op.Mul(digits, low), len(words)),
         constant(op, 2 ** (_GUARD_BITS - 1), numpy.int64),
     )
-    # Never negative but in the first digit, which is then -1 at least: floor as a shift would.
+    # Mod is never negative, so that this is the floor.
     unit = constant(op, 2**_GUARD_BITS, numpy.int64)
-    remainder = op.Mod(below, unit)
-    carry = op.Div(op.Sub(below, remainder), unit)
-    return op.Add(op.ReduceSum(op.Mul(digits, high), [-1], keepdims=0), carry)
+    carry = op.Div(op.Sub(below, op.Mod(below, unit)), unit)
+    return op.Add(_sum(op, op.Mul(digits, high), len(words)), carry)
+
+
+def _sum(op: Any, terms: Any, count: int) -> Any:
+    """Sums the last dimension modulo 2^64; ONNX Runtime's ReduceSum of int64 does so in float64."""
+    total = None
+    for index in range(count):
+        term = op.Gather(terms, constant(op, index, numpy.int64), axis=-1)
+        total = term if total is None else op.Add(total, term)
+    return total
 
 
 def _signed(word: int) -> int:
@@ -101,15 +110,14 @@ def _power_in_turns(exponent: int) -> int:
 
 
 def _inverse_two_pi(bits: int) -> int:
-    """Returns 2^bits / 2 pi, from pi = 16 arctan(1/5) - 4 arctan(1/239)."""
+    """Returns 2^bits / 2 pi, from Machin's pi = 16 arctan(1/5) - 4 arctan(1/239)."""
     unit = 1 << (bits + 64)
 
     def arctan_of_inverse(n: int) -> int:
-        power, total, term = unit // n, 0, 0
+        power, total, odd, sign = unit // n, 0, 1, 1
         while power:
-            total += (-1) ** term * (power // (2 * term + 1))
-            power //= n * n
-            term += 1
+            total += sign * (power // odd)
+            power, odd, sign = power // (n * n), odd + 2, -sign
         return total
 
     pi = 16 * arctan_of_inverse(5) - 4 * arctan_of_inverse(239)
@@ -146,7 +154,7 @@ def sines(op: Any, phase: Any, factor: float) -> tuple[Any, Any]:
 
 
 def row_angles(op: Any, table: Angles, computed: Angles | None) -> Angles:
-    """Returns angles for each token: the table's row, or where there is none computed ones or NaN."""
+    """Returns angles for each token: the table's row, where there is none computed ones or NaN."""
     zero = constant(op, 0, numpy.int64)
     num_rows = op.Squeeze(op.Shape(table.cos, start=0, end=1), [0])
     inside = op.And(op.GreaterOrEqual(table.rows, zero), op.Less(table.rows, num_rows))

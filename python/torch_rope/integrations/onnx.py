@@ -12,8 +12,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy
-import torch
-from torch.onnx._internal.exporter._torchlib._torchlib_registry import onnx_impl
 
 from torch_rope import schedules
 from torch_rope._library import ops
@@ -22,6 +20,10 @@ from torch_rope.integrations._onnx_nodes import Angles, Part
 
 __all__: list[str] = []
 
+# What torch registers its own translations with; by name, so that mypy does not follow it.
+_registry: Any = importlib.import_module(
+    "torch.onnx._internal.exporter._torchlib._torchlib_registry"
+)
 _PLAIN_OPSET, _ROTARY_OPSET = 18, 23
 _INT64 = 7  # TensorProto.DataType
 
@@ -55,11 +57,13 @@ class _Call:
         index = self.layout.replace("t", "s").find(name)
         return None if index < 0 else index
 
-    def num_tokens(self) -> Any:
-        """Returns S as an int64 scalar."""
+    def tokens(self) -> Any:
+        """Returns 0 ... S - 1 as int64."""
         index = self.dim("s")
         assert index is not None
-        return self.op.Squeeze(self.op.Shape(self.x, start=index, end=index + 1), [0])
+        count = self.op.Squeeze(self.op.Shape(self.x, start=index, end=index + 1), [0])
+        zero, one = (nodes.constant(self.op, value, numpy.int64) for value in (0, 1))
+        return self.op.Range(zero, count, one)
 
     def of_all_batches(self, value: Any, rank: int, batches: Any = None) -> Any:
         """Returns (1 or B, ...) as (B, ...); batches: its first extent, where that is known."""
@@ -100,14 +104,15 @@ class _Positions:
     def __init__(self, call: _Call) -> None:
         op, pos = call.op, call.pos
         starts, offsets = call.keywords.get("cu_seqlens"), call.keywords.get("offsets")
-        zero, one = (nodes.constant(op, value, numpy.int64) for value in (0, 1))
-        tokens = op.Range(zero, call.num_tokens(), one)
-        self.batches = 1 if pos is None or len(pos.shape) == 1 else pos.shape[-2]
+        tokens = call.tokens() if pos is None or starts is not None else None
+        self.rank = 1 if pos is None else len(pos.shape) - (call.num_axes > 1)
+        self.batches = 1 if self.rank == 1 else pos.shape[-2]
         if starts is not None:
             starts = op.Cast(starts, to=_INT64)
             # A token's sequence is the last that starts no later; empty ones end before it.
             begun = op.LessOrEqual(starts, op.Unsqueeze(tokens, [-1]))
-            sequence = op.Sub(op.ReduceSum(op.Cast(begun, to=_INT64), [-1], keepdims=0), one)
+            count = op.ReduceSum(op.Cast(begun, to=_INT64), [-1], keepdims=0)
+            sequence = op.Sub(count, nodes.constant(op, 1, numpy.int64))
             tokens = op.Sub(tokens, op.Gather(starts, sequence, axis=0))
         self.given = self._given(call, tokens)
         self.all = self.given
@@ -124,14 +129,11 @@ class _Positions:
         op, pos = call.op, call.pos
         if pos is None:
             return [op.Unsqueeze(tokens, [0])]
-        pos, rank = op.Cast(pos, to=_INT64), len(pos.shape)
-        axes = [pos]
+        axes = [op.Cast(pos, to=_INT64)]
         if call.num_axes > 1:
-            self.batches = pos.shape[-2] if rank == 3 else 1
-            rank -= 1
             indices = (nodes.constant(op, axis, numpy.int64) for axis in range(call.num_axes))
-            axes = [op.Gather(pos, index, axis=0) for index in indices]
-        return axes if rank == 2 else [op.Unsqueeze(axis, [0]) for axis in axes]
+            axes = [op.Gather(axes[0], index, axis=0) for index in indices]
+        return axes if self.rank == 2 else [op.Unsqueeze(axis, [0]) for axis in axes]
 
 
 def _computed(call: _Call, positions: _Positions, rotary_dim: int) -> Angles:
@@ -153,8 +155,11 @@ def _table(call: _Call) -> tuple[Angles | None, Sequence[Any]]:
     """Returns the given table as float32, or None, and its extents."""
     op, keywords = call.op, call.keywords
     if keywords.get("cos_sin") is not None:
-        cos, sin = op.Split(nodes.to_float32(op, keywords["cos_sin"]), axis=-1, num_outputs=2)
-        extents = keywords["cos_sin"].shape
+        both, extents = nodes.to_float32(op, keywords["cos_sin"]), keywords["cos_sin"].shape
+        half = call.static(extents[-1], "the width of cos_sin") // 2
+        # Not Split, which no optimizer folds into constants.
+        cos = op.Slice(both, [0], [half], [-1])
+        sin = op.Slice(both, [half], [2 * half], [-1])
     elif keywords.get("cos") is not None:
         cos, sin = (nodes.to_float32(op, keywords[name]) for name in ("cos", "sin"))
         extents = keywords["cos"].shape
@@ -222,7 +227,7 @@ def _cos_sin_table(
 
 def _register(opset: int) -> None:
     def register(operator: Any) -> Callable[[Callable[..., Any]], Any]:
-        return onnx_impl(operator.default, no_compile=True, opset_introduced=opset)
+        return _registry.onnx_impl(operator.default, no_compile=True, opset_introduced=opset)
 
     @register(ops.rotate)
     def rotate(x: Any, pos: Any = None, **keywords: Any) -> Any:
@@ -241,15 +246,5 @@ def _register(opset: int) -> None:
         return nodes.turns(_opset(opset), inv_freq)
 
 
-def _refuse_mutation(operator: Any, *_: Any, **__: Any) -> Any:
-    """Takes the place of torch's wrapper around operators that write, which ONNX has none of."""
-    name = getattr(operator, "_schema", operator)
-    name = getattr(name, "name", str(name))
-    hint = "" if not name.startswith("rope::") else "; rotate_qk and rotate return new tensors"
-    raise RuntimeError(f"{name}: what writes in place cannot be exported to ONNX{hint}")
-
-
 for _version in (_PLAIN_OPSET, _ROTARY_OPSET):
     _register(_version)
-for _wrapper in ("auto_functionalized", "auto_functionalized_v2"):
-    onnx_impl(getattr(torch.ops.higher_order, _wrapper), no_compile=True)(_refuse_mutation)
