@@ -106,7 +106,7 @@ def _power_in_turns(exponent: int) -> int:
     bits = 64 + _GUARD_BITS
     shift = bits + exponent
     scaled = _inverse_two_pi(bits + _TOP + 8) >> (bits + _TOP + 8 - shift)
-    return scaled % 2**bits
+    return scaled % (1 << bits)
 
 
 def _inverse_two_pi(bits: int) -> int:

@@ -8,7 +8,7 @@ become plain products. docs/onnx.md says what the nodes are and how exact.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy
@@ -226,7 +226,7 @@ def _cos_sin_table(
 
 
 def _register(opset: int) -> None:
-    def register(operator: Any) -> Callable[[Callable[..., Any]], Any]:
+    def register(operator: Any) -> Any:
         return _registry.onnx_impl(operator.default, no_compile=True, opset_introduced=opset)
 
     @register(ops.rotate)
