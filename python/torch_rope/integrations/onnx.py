@@ -226,24 +226,25 @@ def _cos_sin_table(
 
 
 def _register(opset: int) -> None:
-    def register(operator: Any) -> Any:
-        return _registry.onnx_impl(operator.default, no_compile=True, opset_introduced=opset)
-
-    @register(ops.rotate)
     def rotate(x: Any, pos: Any = None, **keywords: Any) -> Any:
         return _rotate("rotate", opset, [x], pos, keywords)[0]
 
-    @register(ops.rotate_qk)
     def rotate_qk(q: Any, k: Any, pos: Any = None, **keywords: Any) -> Any:
         return _rotate("rotate_qk", opset, [q, k], pos, keywords)
 
-    @register(ops.cos_sin_table)
     def cos_sin_table(inv_freq: Any, rows: Any, **keywords: Any) -> Any:
         return _cos_sin_table(opset, inv_freq, rows, **keywords)
 
-    @register(ops.turns)
     def turns(inv_freq: Any) -> Any:
         return nodes.turns(_opset(opset), inv_freq)
+
+    for operator, translation in {
+        ops.rotate.default: rotate,
+        ops.rotate_qk.default: rotate_qk,
+        ops.cos_sin_table.default: cos_sin_table,
+        ops.turns.default: turns,
+    }.items():
+        _registry.onnx_impl(operator, no_compile=True, opset_introduced=opset)(translation)
 
 
 for _version in (_PLAIN_OPSET, _ROTARY_OPSET):
