@@ -8,6 +8,7 @@ module for that effect alone.
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import torch
@@ -19,8 +20,19 @@ from torch_rope._library import ops
 __all__: list[str] = []
 
 
+def _refuse_onnx(func: Any) -> None:
+    """Raises where torch.onnx.export traces an operator that writes: its own words say nothing."""
+    if "torch.onnx" in sys.modules and torch.onnx.is_in_onnx_export():
+        raise RuntimeError(
+            f"{func._schema.name}: what writes in place cannot be exported to ONNX; rotate and"
+            " rotate_qk return new tensors"
+        )
+
+
 def _run_meta_kernel(fake_mode: Any, func: Any, *args: Any, **kwargs: Any) -> Any:
     """Returns fake tensors on the device of the first argument, which is the one to be rotated."""
+    if func._schema.is_mutable:
+        _refuse_onnx(func)
     first = args[0] if args else kwargs[func._schema.arguments[0].name]
     native: Any = torch._C
     with native._DisableTorchDispatch(), native._PreserveDispatchKeyGuard():

@@ -2,7 +2,10 @@
 
 import pytest
 import torch
+from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
+
+from torch_rope import RotaryEmbedding, Schedule
 
 B, S, H, K, D = 2, 5, 3, 1, 16
 # Four products and two sums.
@@ -71,3 +74,28 @@ def test_training_counts_both_ways(device):
         torch.autograd.backward([x.sum() for x in rotated])
 
     assert counted(step) == 2 * PER_PAIR * B * S * (H + K) * D // 2
+
+
+class Attention(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.projection = nn.Linear(D, D, bias=False)
+        self.rope = RotaryEmbedding(Schedule(torch.ones(3)), table_rows=2)
+
+    def forward(self, q, k):
+        return self.rope(self.projection(q), k)
+
+
+def test_modules_get_their_own(device):
+    """The counter tells nested modules apart, the rotation's own among them."""
+    q, k = tensors(device)
+    model = nn.Sequential()
+    model.add_module("attention", Attention())
+    model.to(device)
+    with FlopCounterMode(display=False) as counter:
+        model.attention(q, k)
+    flops = {name: sum(by_op.values()) for name, by_op in counter.get_flop_counts().items()}
+    rotations = PER_PAIR * B * S * (H + K) * 3
+    assert flops["Attention.rope"] == rotations
+    assert flops["Attention.projection"] == 2 * B * S * H * D * D
+    assert flops["Attention"] == flops["Global"] == rotations + flops["Attention.projection"]

@@ -10,6 +10,6 @@ __all__: list[str] = []
 
 import_after("torch.distributed.tensor", "torch_rope.integrations.dtensor")
 import_after("torch.utils.flop_counter", "torch_rope.integrations.flops")
-import_after("torch.onnx._internal.exporter._fx_passes", "torch_rope.integrations.onnx")
+import_after("torch.onnx._internal.exporter._torchlib.ops", "torch_rope.integrations.onnx")
 import_after("torch._inductor.fx_passes.reinplace", "torch_rope.integrations.inductor")
 import_after("torch._inductor.lowering", "torch_rope.integrations.inductor_offsets")

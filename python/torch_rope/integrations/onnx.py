@@ -1,240 +1,251 @@
-"""The rotating operators in what torch.onnx.export(dynamo=True) writes: RotaryEmbedding, or less.
+"""What torch.onnx.export(dynamo=True) makes of the operators: translations in torch's own registry.
 
-The exporter replaces operators that ONNX has not by others; the lines at the end have it replace
-these first, called through torch.ops or through a function of torch_rope. Angles are computed from
-an exact integer phase, as the kernels do it, so nothing is lost at long range.
+Whatever is in the graph is translated: torch.ops.rope.*, the functions and RotaryEmbedding, from a
+module or from an exported program. Below opset 23 there is no RotaryEmbedding node, and rotations
+become plain products. docs/onnx.md says what the nodes are and how exact.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping
+import importlib
+from collections.abc import Sequence
 from typing import Any
 
-import torch
-from torch import Tensor
-from torch.onnx import ops as onnx_ops
-from torch.onnx._internal.exporter import _fx_passes
-from torch.utils._python_dispatch import _disable_current_modes
+import numpy
 
-from torch_rope._library import native, ops
+from torch_rope import schedules
+from torch_rope._library import ops
+from torch_rope.integrations import _onnx_nodes as nodes
+from torch_rope.integrations._onnx_nodes import Angles, Part
 
-__all__ = ["decompositions"]
+__all__: list[str] = []
 
-# Of one unit of a phase, which counts a turn in 2^64 steps.
-_RADIANS = 2 * math.pi * 2.0**-64
+# What torch registers its own translations with; by name, so that mypy does not follow it.
+_registry: Any = importlib.import_module(
+    "torch.onnx._internal.exporter._torchlib._torchlib_registry"
+)
+_PLAIN_OPSET, _ROTARY_OPSET = 18, 23
+_INT64 = 7  # TensorProto.DataType
+
+
+def _opset(version: int) -> Any:
+    return getattr(importlib.import_module("onnxscript.onnx_opset"), f"opset{version}")
 
 
 class _Call:
-    """The keywords of one call, with the tensor that it rotates."""
+    """One rotating call while it is translated: its arguments, and what several of them decide."""
 
-    def __init__(self, op: str, x: Tensor, pos: Tensor | None, keywords: Mapping[str, Any]) -> None:
-        self.op = op
-        self.pos = pos
-        self.inv_freq: Tensor | None = keywords.get("inv_freq")
-        self.base: float = keywords.get("base", 10000.0)
-        self.factor: float = keywords.get("attention_factor", 1.0)
-        self.interleaved: bool = keywords.get("interleaved", False)
-        self.inverse: bool = keywords.get("inverse", False)
-        self.layout: str = "thd" if x.dim() == 3 else keywords.get("layout", "bshd")
-        self.offsets: Tensor | None = keywords.get("offsets")
-        self.skip_negative: bool = keywords.get("skip_negative", False)
-        self.cos: Tensor | None = keywords.get("cos")
-        self.sin: Tensor | None = keywords.get("sin")
-        if keywords.get("cos_sin") is not None:
-            self.cos, self.sin = keywords["cos_sin"].chunk(2, dim=-1)
-        offset: int = keywords.get("rotary_offset", 0)
-        self.start = offset if offset >= 0 else x.shape[-1] + offset
-        self.width: int = keywords.get("rotary_dim", 0) or self._width(x)
-        self.cu_seqlens: Tensor | None = keywords.get("cu_seqlens")
+    def __init__(self, name: str, opset: int, x: Any, pos: Any, keywords: dict[str, Any]) -> None:
+        self.op = _opset(opset)
+        self.has_op = opset >= _ROTARY_OPSET
+        self.name, self.x, self.pos, self.keywords = name, x, pos, keywords
+        self.layout = "thd" if len(x.shape) == 3 else keywords.get("layout", "bshd")
+        self.inv_freq = keywords.get("inv_freq")
+        self.num_axes = 1
+        if self.inv_freq is not None and len(self.inv_freq.shape) > 1:
+            self.num_axes = self.static(self.inv_freq.shape[0], "the number of axes")
 
-    def _width(self, x: Tensor) -> int:
-        source = self.inv_freq if self.cos is None else self.cos
-        return x.shape[-1] - self.start if source is None else 2 * source.shape[-1]
+    def static(self, extent: Any, what: str) -> int:
+        if not isinstance(extent, int):
+            raise RuntimeError(
+                f"rope::{self.name}: {what} must be static to be exported to ONNX, got {extent}"
+            )
+        return extent
 
-    def refuse(self, rule: str) -> None:
-        raise RuntimeError(f"{self.op}: {rule}")
+    def dim(self, name: str) -> int | None:
+        """Which dimension of the tensors is "b", "s" or "h"; None: there is no such one."""
+        index = self.layout.replace("t", "s").find(name)
+        return None if index < 0 else index
 
-    # Layouts, each to (B, H, S, D) as ONNX has it, and back.
-    _TO: Mapping[str, Callable[[Tensor], Tensor]] = {
-        "bshd": lambda x: x.transpose(1, 2),
-        "bhsd": lambda x: x,
-        "sbhd": lambda x: x.permute(1, 2, 0, 3),
-        "thd": lambda x: x.transpose(0, 1).unsqueeze(0),
-    }
-    _FROM: Mapping[str, Callable[[Tensor], Tensor]] = {
-        "bshd": lambda x: x.transpose(1, 2),
-        "bhsd": lambda x: x,
-        "sbhd": lambda x: x.permute(2, 0, 1, 3),
-        "thd": lambda x: x.squeeze(0).transpose(0, 1),
-    }
+    def tokens(self) -> Any:
+        """Returns 0 ... S - 1 as int64."""
+        index = self.dim("s")
+        assert index is not None
+        count = self.op.Squeeze(self.op.Shape(self.x, start=index, end=index + 1), [0])
+        zero, one = (nodes.constant(self.op, value, numpy.int64) for value in (0, 1))
+        return self.op.Range(zero, count, one)
 
-    def to_bhsd(self, x: Tensor) -> Tensor:
-        return self._TO[self.layout](x)
+    def of_all_batches(self, value: Any, rank: int, batches: Any = None) -> Any:
+        """Returns (1 or B, ...) as (B, ...); batches: its first extent, where that is known."""
+        index = self.dim("b")
+        if index is None or (batches is not None and batches == self.x.shape[index]):
+            return value
+        batch = self.op.Shape(self.x, start=index, end=index + 1)
+        ones = nodes.constant(self.op, [1] * (rank - 1), numpy.int64)
+        return self.op.Expand(value, self.op.Concat(batch, ones, axis=0))
 
-    def from_bhsd(self, x: Tensor) -> Tensor:
-        return self._FROM[self.layout](x)
-
-
-def _turns(call: _Call) -> Tensor:
-    """int64 (A, n), or (A, H, n)."""
-    turns = call.inv_freq
-    if turns is None:
-        with _disable_current_modes():  # Numbers, not something to be traced.
-            inv_freq, _ = native.schedules_default(call.width, call.base)
-            made = ops.turns(inv_freq)[None]
-        constant: Tensor = torch.ops.aten.lift_fresh_copy.default(made)
-        return constant
-    if turns.dtype != torch.int64:
-        call.refuse(
-            "inv_freq must be int64 turns to be exported to ONNX, which cannot make them exactly,"
-            f" got {str(turns.dtype).removeprefix('torch.')}; keep torch_rope.turns(inv_freq)"
+    def part_of(self, x: Any) -> Part:
+        head_dim = self.static(x.shape[-1], "head_dim")
+        start = self.keywords.get("rotary_offset", 0)
+        start += head_dim if start < 0 else 0
+        num_heads = x.shape[self.dim("h")]
+        return Part(
+            head_dim=head_dim,
+            start=start,
+            rotary_dim=self._width() or head_dim - start,
+            interleaved=self.keywords.get("interleaved", False),
+            num_heads=num_heads if isinstance(num_heads, int) else None,
         )
-    return turns[None] if turns.dim() == 1 else turns
+
+    def _width(self) -> int:
+        """The rotated components as the frequencies or the table have them; 0: neither."""
+        if self.keywords.get("rotary_dim", 0):
+            return int(self.keywords["rotary_dim"])
+        for name, components in (("inv_freq", 2), ("cos", 2), ("cos_sin", 1)):
+            given = self.keywords.get(name)
+            if given is not None:
+                return components * self.static(given.shape[-1], f"the width of {name}")
+        return 0
 
 
-def _counted(call: _Call, tokens: Tensor) -> tuple[Tensor, Tensor | None]:
-    """Positions from the start of each sequence (1, S), and what is added to them."""
-    offsets = None if call.offsets is None else call.offsets.to(torch.int64)
-    if call.cu_seqlens is None:
-        return tokens[None], None if offsets is None else offsets[:, None]
-    starts = call.cu_seqlens.to(torch.int64)
-    # A token's sequence is the last that starts no later; empty ones start where the next does.
-    sequence = (starts[None, :-1] <= tokens[:, None]).to(torch.int64).sum(dim=-1) - 1
-    own = None if offsets is None else offsets.index_select(0, sequence)[None]
-    return (tokens - starts.index_select(0, sequence))[None], own
+class _Positions:
+    """The positions of every axis, (1 or B, S) int64, and the first axis's without offsets."""
+
+    def __init__(self, call: _Call) -> None:
+        op, pos = call.op, call.pos
+        starts, offsets = call.keywords.get("cu_seqlens"), call.keywords.get("offsets")
+        tokens = call.tokens() if pos is None or starts is not None else None
+        self.rank = 1 if pos is None else len(pos.shape) - (call.num_axes > 1)
+        self.batches = 1 if self.rank == 1 else pos.shape[-2]
+        if starts is not None:
+            starts = op.Cast(starts, to=_INT64)
+            # A token's sequence is the last that starts no later; empty ones end before it.
+            begun = op.LessOrEqual(starts, op.Unsqueeze(tokens, [-1]))
+            count = op.ReduceSum(op.Cast(begun, to=_INT64), [-1], keepdims=0)
+            sequence = op.Sub(count, nodes.constant(op, 1, numpy.int64))
+            tokens = op.Sub(tokens, op.Gather(starts, sequence, axis=0))
+        self.given = self._given(call, tokens)
+        self.all = self.given
+        if offsets is not None:
+            offsets = op.Cast(offsets, to=_INT64)
+            if starts is not None:
+                offsets = op.Unsqueeze(op.Gather(offsets, sequence, axis=0), [0])
+            else:
+                offsets = op.Unsqueeze(offsets, [-1])
+                self.batches = call.keywords["offsets"].shape[0]
+            self.all = [op.Add(given, offsets) for given in self.given]
+
+    def _given(self, call: _Call, tokens: Any) -> list[Any]:
+        op, pos = call.op, call.pos
+        if pos is None:
+            return [op.Unsqueeze(tokens, [0])]
+        axes = [op.Cast(pos, to=_INT64)]
+        if call.num_axes > 1:
+            indices = (nodes.constant(op, axis, numpy.int64) for axis in range(call.num_axes))
+            axes = [op.Gather(axes[0], index, axis=0) for index in indices]
+        return axes if self.rank == 2 else [op.Unsqueeze(axis, [0]) for axis in axes]
 
 
-def _positions(call: _Call, heads: Tensor) -> tuple[list[Tensor], Tensor | None]:
-    """int64 (B or 1, S) on each axis, and which tokens are skipped, in the same shape."""
-    counted, offsets = _counted(call, torch.arange(heads.shape[2], device=heads.device))
-    axes = [counted]
-    if call.pos is not None:
-        pos = call.pos.to(torch.int64)
-        has_axes = call.inv_freq is not None and call.inv_freq.dim() > 1 and len(call.inv_freq) > 1
-        axes = list(pos.unbind(0)) if has_axes else [pos]
-        axes = [own if own.dim() == 2 else own[None] for own in axes]
-    skipped = axes[0] < 0 if call.skip_negative and call.pos is not None else None
-    if offsets is not None:
-        axes = [own + offsets for own in axes]
-    return axes, skipped
-
-
-def _computed(call: _Call, axes: list[Tensor]) -> tuple[Tensor, Tensor]:
-    """cos and sin, float32 (B or 1, S, n), or (B or 1, S, H, n)."""
-    turns = _turns(call).to(axes[0].device)
-    phase: Tensor | None = None
-    for pos, own in zip(axes, turns.unbind(0), strict=True):
-        product = pos.reshape(*pos.shape, *(1,) * own.dim()) * own  # modulo 2^64
-        phase = product if phase is None else phase + product
-    assert phase is not None
-    angle = phase.to(torch.float64) * _RADIANS
-    cos, sin = (f(angle).to(torch.float32) * call.factor for f in (torch.cos, torch.sin))
-    return cos, sin
-
-
-def _looked_up(table: Tensor, pos: Tensor, elsewhere: Tensor) -> Tensor:
-    """Rows of a table by position (B or 1, S); elsewhere where it has none."""
-    rows = table.shape[0]
-    found = torch.nn.functional.embedding(pos.clamp(0, rows - 1), table.to(torch.float32))
-    return torch.where(((pos >= 0) & (pos < rows))[..., None], found, elsewhere)
-
-
-def _angles(call: _Call, axes: list[Tensor]) -> tuple[Tensor, Tensor]:
-    if call.cos is None or call.sin is None:
-        return _computed(call, axes)
-    if call.cos.dim() > 2:
-        return call.cos.to(torch.float32), call.sin.to(torch.float32)
-    if call.inv_freq is None:
-        nan = torch.full((), float("nan"), device=axes[0].device)
-        cos, sin = nan, nan
+def _computed(call: _Call, positions: _Positions, rotary_dim: int) -> Angles:
+    op, words = call.op, call.inv_freq
+    extents: tuple[int, ...] = (call.num_axes, rotary_dim // 2)
+    if words is None:
+        schedule = schedules.default(dim=rotary_dim, base=call.keywords.get("base", 10000.0))
+        words = nodes.constant(op, schedule.kwargs()["inv_freq"].numpy(), numpy.int64)
     else:
-        cos, sin = _computed(call, axes)
-    return _looked_up(call.cos, axes[0], cos), _looked_up(call.sin, axes[0], sin)
+        if len(words.shape) == 3:
+            extents = (call.num_axes, -1, rotary_dim // 2)
+        words = words if words.dtype == _INT64 else nodes.turns(op, words)
+    phases = nodes.phases(op, positions.all, words, extents)
+    cos, sin = nodes.sines(op, phases, call.keywords.get("attention_factor", 1.0))
+    return Angles(cos, sin, per_head=len(extents) == 3)
 
 
-def _rotated_plainly(call: _Call, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """By products and sums: before opset 23, and where each head has its angles."""
-    cos, sin = (t.transpose(1, 2) if t.dim() == 4 else t[:, None] for t in (cos, sin))
-    a, b = (x[..., ::2], x[..., 1::2]) if call.interleaved else x.chunk(2, dim=-1)
-    pair = (a * cos - b * sin, a * sin + b * cos)
-    return torch.stack(pair, dim=-1).flatten(-2) if call.interleaved else torch.cat(pair, dim=-1)
+def _table(call: _Call) -> tuple[Angles | None, Sequence[Any]]:
+    """Returns the given table as float32, or None, and its extents."""
+    op, keywords = call.op, call.keywords
+    if keywords.get("cos_sin") is not None:
+        both, extents = nodes.to_float32(op, keywords["cos_sin"]), keywords["cos_sin"].shape
+        half = call.static(extents[-1], "the width of cos_sin") // 2
+        # Not Split, which no optimizer folds into constants.
+        cos = op.Slice(both, [0], [half], [-1])
+        sin = op.Slice(both, [half], [2 * half], [-1])
+    elif keywords.get("cos") is not None:
+        cos, sin = (nodes.to_float32(op, keywords[name]) for name in ("cos", "sin"))
+        extents = keywords["cos"].shape
+    else:
+        return None, ()
+    return Angles(cos, sin, per_head=len(extents) == 4), extents
 
 
-def _for_each_sequence(tensor: Tensor, x: Tensor) -> Tensor:
-    return tensor.expand(x.shape[0], *tensor.shape[1:]) if tensor.shape[0] == 1 else tensor
+def _angles(call: _Call, positions: _Positions, rotary_dim: int) -> Angles:
+    """Returns the angles as a rotation takes them: of all batches, negated for an inverse."""
+    angles, extents = _table(call)
+    batches = positions.batches
+    if angles is None:
+        angles = _computed(call, positions, rotary_dim)
+    elif len(extents) > 2:
+        batches = extents[0]
+    else:
+        (angles.rows,) = positions.all
+        if call.inv_freq is not None:
+            angles = nodes.row_angles(call.op, angles, _computed(call, positions, rotary_dim))
+        elif not call.has_op:
+            angles = nodes.row_angles(call.op, angles, None)
+    if angles.rows is not None:
+        angles.rows = call.of_all_batches(angles.rows, 2, batches)
+    else:
+        rank = 4 if angles.per_head else 3
+        angles.cos = call.of_all_batches(angles.cos, rank, batches)
+        angles.sin = call.of_all_batches(angles.sin, rank, batches)
+    if call.keywords.get("inverse", False):
+        angles.sin = call.op.Neg(angles.sin)
+    return angles
 
 
-def _rotated(call: _Call, x: Tensor, axes: list[Tensor], has_node: bool) -> Tensor:
-    """Of x (B, H, S, rotated components), float32."""
-    is_table = call.cos is not None and call.cos.dim() == 2 and call.inv_freq is None
-    if has_node and is_table and call.cos is not None and call.sin is not None:
-        cos, sin = call.cos.to(torch.float32), call.sin.to(torch.float32)
-        position_ids = _for_each_sequence(axes[0], x)
-        sin = -sin if call.inverse else sin
-        return onnx_ops.rotary_embedding(x, cos, sin, position_ids, interleaved=call.interleaved)
-    cos, sin = _angles(call, axes)
-    sin = -sin if call.inverse else sin
-    if cos.dim() == 4 or not has_node:
-        return _rotated_plainly(call, x, cos, sin)
-    cos, sin = _for_each_sequence(cos, x), _for_each_sequence(sin, x)
-    return onnx_ops.rotary_embedding(x, cos, sin, interleaved=call.interleaved)
+def _rotate(name: str, opset: int, tensors: list[Any], pos: Any, keywords: Any) -> list[Any]:
+    call = _Call(name, opset, tensors[0], pos, keywords)
+    op = call.op
+    parts = [call.part_of(x) for x in tensors]
+    positions = _Positions(call)
+    angles = _angles(call, positions, parts[0].rotary_dim)
+    results = []
+    for x, part in zip(tensors, parts, strict=True):
+        heads = nodes.to_float32(op, nodes.to_bhsd(op, x, call.layout))
+        result = nodes.rotated(op, heads, angles, part, call.has_op)
+        if keywords.get("skip_negative", False) and pos is not None:
+            negative = op.Less(positions.given[0], nodes.constant(op, 0, numpy.int64))
+            result = op.Where(op.Unsqueeze(negative, [1, -1]), heads, result)
+        results.append(nodes.from_bhsd(op, op.Cast(result, to=int(x.dtype)), call.layout))
+    return results
 
 
-def _rotate(call: _Call, x: Tensor, has_node: bool) -> Tensor:
-    heads = call.to_bhsd(x)
-    axes, skipped = _positions(call, heads)
-    end = call.start + call.width
-    given = heads[..., call.start : end].to(torch.float32)
-    # In float32 and rounded once, as in the kernels; ONNX would take cos and sin in 16 bits.
-    part = _rotated(call, given, axes, has_node)
-    if skipped is not None:
-        part = torch.where(skipped[:, None, :, None], given, part)
-    part = part.to(x.dtype)
-    parts = [heads[..., : call.start], part, heads[..., end:]]
-    whole = torch.cat([p for p in parts if p.shape[-1] > 0], dim=-1)
-    return call.from_bhsd(whole)
+def _cos_sin_table(
+    opset: int, inv_freq: Any, rows: Any, start: Any = 0, attention_factor: float = 1.0
+) -> Any:
+    op = _opset(opset)
+    zero, one, rows, start = (
+        nodes.constant(op, value, numpy.int64) if isinstance(value, int) else value
+        for value in (0, 1, rows, start)
+    )
+    words = inv_freq if inv_freq.dtype == _INT64 else nodes.turns(op, inv_freq)
+    positions = op.Unsqueeze(op.Add(op.Range(zero, rows, one), start), [0])
+    phases = nodes.phases(op, [positions], words, (1, -1))
+    cos, sin = nodes.sines(op, phases, attention_factor)
+    return op.Squeeze(op.Concat(cos, sin, axis=-1), [0])
 
 
-def decompositions(opset: int = 23) -> dict[Any, Callable[..., Any]]:
-    """The operators by what ONNX has in an opset, which has RotaryEmbedding from 23 on.
+def _register(opset: int) -> None:
+    def rotate(x: Any, pos: Any = None, **keywords: Any) -> Any:
+        return _rotate("rotate", opset, [x], pos, keywords)[0]
 
-    For torch.export.ExportedProgram.run_decompositions; torch.onnx.export calls it by itself.
-    """
-    has_node = opset >= 23
+    def rotate_qk(q: Any, k: Any, pos: Any = None, **keywords: Any) -> Any:
+        return _rotate("rotate_qk", opset, [q, k], pos, keywords)
 
-    def rotate(x: Tensor, pos: Tensor | None = None, **keywords: Any) -> Tensor:
-        return _rotate(_Call("rope::rotate", x, pos, keywords), x, has_node)
+    def cos_sin_table(inv_freq: Any, rows: Any, **keywords: Any) -> Any:
+        return _cos_sin_table(opset, inv_freq, rows, **keywords)
 
-    def rotate_qk(
-        q: Tensor, k: Tensor, pos: Tensor | None = None, **keywords: Any
-    ) -> tuple[Tensor, Tensor]:
-        q_call, k_call = (_Call("rope::rotate_qk", x, pos, keywords) for x in (q, k))
-        return _rotate(q_call, q, has_node), _rotate(k_call, k, has_node)
+    def turns(inv_freq: Any) -> Any:
+        return nodes.turns(_opset(opset), inv_freq)
 
-    return {ops.rotate.default: rotate, ops.rotate_qk.default: rotate_qk}
-
-
-def _refuse_written(target: Any) -> None:
-    """ONNX has no operators that write; the exporter would speak of torch's inner ones."""
-    if target in (ops.apply.default, ops.apply_qkv.default, ops.rerotate.default):
-        raise RuntimeError(
-            f"{target.name()}: what writes in place cannot be exported to ONNX; use rope::rotate_qk"
-        )
+    for operator, translation in {
+        ops.rotate.default: rotate,
+        ops.rotate_qk.default: rotate_qk,
+        ops.cos_sin_table.default: cos_sin_table,
+        ops.turns.default: turns,
+    }.items():
+        _registry.onnx_impl(operator, no_compile=True, opset_introduced=opset)(translation)
 
 
-_decompose = _fx_passes.decompose_with_registry
-
-
-def _decompose_with_ours(program: torch.export.ExportedProgram, registry: Any) -> Any:
-    table = decompositions(registry.opset_version)
-    targets = {node.target for node in program.graph.nodes}
-    for target in targets:
-        _refuse_written(target)
-    if targets & table.keys():
-        program = program.run_decompositions(table)
-    return _decompose(program, registry)
-
-
-_passes: Any = _fx_passes
-_passes.decompose_with_registry = _decompose_with_ours
+for _version in (_PLAIN_OPSET, _ROTARY_OPSET):
+    _register(_version)
