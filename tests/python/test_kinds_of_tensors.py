@@ -69,7 +69,7 @@ ARGUMENTS = {
 @pytest.mark.parametrize("argument", ARGUMENTS)
 def test_a_sparse_argument(argument):
     given = {argument: ARGUMENTS[argument]().to_sparse()}
-    with pytest.raises(NotImplementedError, match="'rope::rotate' .* 'SparseCPU' backend"):
+    with pytest.raises(NotImplementedError, match=r"'rope::rotate' .* 'SparseCPU' backend"):
         torch_rope.rotate(dense(), **given)
 
 

@@ -1,5 +1,6 @@
 """The pages in docs/ name tests: the files exist, and the names stand in them."""
 
+import ast
 import re
 from pathlib import Path
 
@@ -22,7 +23,7 @@ NAMED = sorted({(page.name, *found) for page in PAGES for found in named(page)},
 
 
 def test_pages_name_tests():
-    assert {"autograd.md", "numerics.md", "safety.md", "testing.md"} <= {
+    assert {"compile.md", "numerics.md", "pytorch.md", "safety.md", "testing.md"} <= {
         page for page, _, _ in NAMED
     }
 
@@ -34,3 +35,33 @@ def test_a_named_test_exists(page, file, test):
     if test is not None:
         text = path.read_text(encoding="utf-8")
         assert re.search(rf"\bdef {test}\(|\b{test}\) {{", text), f"{page} names {test} of {file}"
+
+
+def matrix():
+    """The rows of docs/pytorch.md: the feature, what the operators do, and the word on CUDA."""
+    text = (ROOT / "docs" / "pytorch.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (.+) \|$", text, re.MULTILINE)[1:]
+    cells = [[cell.strip() for cell in row.split(" | ")] for row in rows]
+    return [(feature, " ".join(operators), cuda) for feature, *operators, cuda in cells]
+
+
+def arguments_of(file, test):
+    tree = ast.parse((ROOT / file).read_text(encoding="utf-8"))
+    (found,) = [n for n in tree.body if isinstance(n, ast.FunctionDef) and n.name == test]
+    return [argument.arg for argument in found.args.args]
+
+
+@pytest.mark.parametrize(
+    ("operators", "cuda"), [row[1:] for row in matrix()], ids=[row[0] for row in matrix()]
+)
+def test_a_row_of_the_matrix(operators, cuda):
+    """It names tests, and on CUDA run those that ask for a device."""
+    tests = [
+        (match[1], test)
+        for match in FILE.finditer(operators)
+        for test in re.findall(r"`(\w+)`", match[2] or "")
+    ]
+    assert tests
+    assert cuda.startswith(("the same tests", "CPU alone: ", "only there"))
+    for file, test in tests if cuda == "the same tests" else ():
+        assert "device" in arguments_of(file, test), f"{test} of {file} runs on the CPU alone"
