@@ -5,7 +5,7 @@ several times. test_opcheck.py has those that were thought of.
 import torch
 from fuzz_calls import calls, rerotations
 from fuzz_tensors import INT64, frequencies
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 checked = settings(
@@ -20,37 +20,49 @@ checked = settings(
 ONE = torch.ones(1)
 
 
-def prepare(call, grad):
-    """Left out: NaN, as where a table has no row, which opcheck takes for unequal to itself."""
+def can_be_judged(call):
+    """Whether opcheck can: torch clones no tensor that is empty and whose strides leave gaps, and
+    takes NaN, as where a table has no row, for unequal to itself.
+    """
+    tensors = [value for value in call.named().values() if isinstance(value, torch.Tensor)]
+    if any(tensor.numel() == 0 for tensor in tensors):
+        return False
     x, _, pos = call.arguments()
-    assume(not torch.ops.rope.rotate(x, pos, **call.keywords).isnan().any())
+    return not torch.ops.rope.rotate(x, pos, **call.keywords).isnan().any()
+
+
+def judged(**options):
+    return calls(**options).filter(can_be_judged)
+
+
+def want_gradients(call, grad):
     for rotated in filter(None, (call.q, call.k)):
         rotated.view.requires_grad_(grad)
 
 
 @checked
-@given(calls())
+@given(judged())
 def test_apply(call):
     torch.library.opcheck(torch.ops.rope.apply.default, call.arguments(), call.keywords)
 
 
 @checked
-@given(calls(with_k=False), st.booleans())
+@given(judged(with_k=False), st.booleans())
 def test_rotate(call, grad):
-    prepare(call, grad)
+    want_gradients(call, grad)
     x, _, pos = call.arguments()
     torch.library.opcheck(torch.ops.rope.rotate.default, (x, pos), call.keywords)
 
 
 @checked
-@given(calls(with_k=True), st.booleans())
+@given(judged(with_k=True), st.booleans())
 def test_rotate_qk(call, grad):
-    prepare(call, grad)
+    want_gradients(call, grad)
     torch.library.opcheck(torch.ops.rope.rotate_qk.default, call.arguments(), call.keywords)
 
 
 @checked
-@given(calls(with_k=False).filter(lambda call: call.keywords.get("inv_freq", ONE).dim() < 3))
+@given(judged(with_k=False).filter(lambda call: call.keywords.get("inv_freq", ONE).dim() < 3))
 def test_apply_qkv(call):
     """Every head is one of q's or of k's, but where each has its own angles: then all are q's."""
     qkv, _, pos = call.arguments()
@@ -62,14 +74,14 @@ def test_apply_qkv(call):
 
 
 @checked
-@given(rerotations())
+@given(rerotations().filter(lambda call: call.q.view.numel() > 0))
 def test_rerotate(call):
     op = torch.ops.rope.rerotate.default
     torch.library.opcheck(op, (call.q.view, *call.pos), call.keywords)
 
 
 @checked
-@given(st.integers(1, 40).flatmap(lambda n: frequencies((n,))), st.integers(0, 9), INT64)
+@given(st.integers(1, 40).flatmap(lambda n: frequencies((n,))), st.integers(1, 9), INT64)
 def test_tables(inv_freq, rows, start):
     op = torch.ops.rope.cos_sin_table.default
     torch.library.opcheck(op, (inv_freq, rows), {"start": start})
