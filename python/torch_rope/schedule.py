@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from typing import Any, TypedDict
+from typing import Any, NoReturn, TypedDict
 
 import torch
 from torch import Tensor
@@ -145,6 +145,10 @@ class Schedule:
     def __reduce__(self) -> tuple[type[Schedule], tuple[list[Any], float]]:
         return Schedule, (self._inv_freq.tolist(), self._attention_factor)
 
+    def __setstate__(self, state: object) -> NoReturn:
+        # Without this, unpicklers set whatever slots a file names, past the constructor's checks.
+        raise TypeError("Schedule: a pickled one has no state beside its constructor's arguments")
+
     def __repr__(self) -> str:
         shape = tuple(self._inv_freq.shape)
         first, last = self._inv_freq.flatten()[[0, -1]].tolist()
@@ -175,5 +179,5 @@ def _checked(inv_freq: Tensor | Iterable[Any]) -> Tensor:
     return values
 
 
-# A value, whose constructor checks what it gets: torch.load takes it with weights_only=True.
+# A value that only its checking constructor fills: torch.load takes it with weights_only=True.
 torch.serialization.add_safe_globals([Schedule])

@@ -50,15 +50,27 @@ def test_schedule(schedule, way):
     assert torch.equal(other.kwargs()["inv_freq"], schedule.kwargs()["inv_freq"])
 
 
+class Forged:
+    """Is saved as a schedule with what was not checked."""
+
+    def __init__(self, *reduced):
+        self.reduced = reduced
+
+    def __reduce__(self):
+        return Schedule, *self.reduced
+
+
 def test_a_loaded_schedule_is_checked():
-    """Which makes it safe to be loaded from anywhere."""
-
-    class Forged:
-        def __reduce__(self):
-            return Schedule, ([float("inf")], 1.0)
-
     with pytest.raises(ValueError, match="inv_freq must be finite"):
-        torch.load(saved(Forged()), weights_only=True)
+        torch.load(saved(Forged(([float("inf")], 1.0))), weights_only=True)
+
+
+@pytest.mark.parametrize("weights_only", [True, False], ids=["weights-only", "pickle"])
+def test_a_loaded_schedule_takes_no_state(weights_only):
+    """It would be set behind the constructor's back."""
+    forged = Forged(([1.0], 1.0), (None, {"_attention_factor": -7.0}))
+    with pytest.raises((TypeError, pickle.UnpicklingError), match="Schedule: a pickled one has no"):
+        torch.load(saved(forged), weights_only=weights_only)
 
 
 @pytest.fixture(params=[0, ROWS], ids=["computed", "table"])
