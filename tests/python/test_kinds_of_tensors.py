@@ -41,7 +41,7 @@ OPERATORS = {
     "rotate_qk": lambda x: torch_rope.rotate_qk(x, x),
     "apply": torch_rope.apply,
     "apply_qkv": lambda x: torch_rope.apply_qkv(x, num_heads_q=1, num_heads_k=1),
-    "rerotate": lambda x: torch_rope.rerotate(x, torch.arange(S), torch.arange(S)),
+    "rerotate": lambda x: torch_rope.rerotate(x, *2 * [torch.arange(S, device=x.device)]),
     "turns": torch_rope.turns,
     "cos_sin_table": lambda x: torch_rope.cos_sin_table(x, 3),
 }
@@ -104,14 +104,25 @@ DTYPES = {
     "f64": (torch.float64, "float64"),
     "complex": (torch.complex64, "complex64"),
     "f8": (torch.float8_e4m3fn, "float8_e4m3fn"),
-    "int": (torch.int32, "int32"),
 }
 
 
+# What each operator calls the tensor that it rotates.
+ROTATED = {"rotate": "x", "rotate_qk": "q", "apply": "q", "apply_qkv": "qkv", "rerotate": "k"}
+
+
+@pytest.mark.parametrize("op", ROTATED)
 @pytest.mark.parametrize(("dtype", "name"), DTYPES.values(), ids=DTYPES)
-def test_dtypes(device, dtype, name):
+def test_dtypes(device, dtype, name, op):
     x = dense().to(device).to(dtype)
-    text = f"rope::rotate: x must be float16, bfloat16 or float32, got {name}"
+    text = f"rope::{op}: {ROTATED[op]} must be float16, bfloat16 or float32, got {name}"
+    with pytest.raises(RuntimeError, match=text):
+        OPERATORS[op](x)
+
+
+def test_integers(device):
+    x = dense().to(device).to(torch.int32)
+    text = "rope::rotate: x must be float16, bfloat16 or float32, got int32"
     with pytest.raises(RuntimeError, match=text):
         torch_rope.rotate(x)
 

@@ -51,6 +51,14 @@ def test_autocast(device, autocast, angles, dtype):
         assert same_bits(result, value)
 
 
+def test_autocast_of_learned_frequencies(device, autocast):
+    """Their gradient is sums and products of ATen, none of which autocast may narrow."""
+    expected = everything(device)
+    with autocast():
+        results = everything(device)
+    assert all(same_bits(a, b) for a, b in zip(results, expected, strict=True))
+
+
 def test_autocast_of_the_others(device, autocast):
     q, _ = tensors(device)
     pos = torch.arange(S, device=device)
@@ -145,6 +153,25 @@ def test_a_dispatch_mode_sees_the_operators(device):
     assert all(same_bits(a, b) for a, b in zip(results, expected, strict=True))
     forward, backward = "rope::rotate_qk", "rope::rotate_qk"
     assert log.seen == [forward, backward, "rope::apply", "rope::cos_sin_table"]
+
+
+OPERATORS = {
+    "rotate": lambda q, pos: torch_rope.rotate(q, pos),
+    "rotate_qk": lambda q, pos: torch_rope.rotate_qk(q, q, pos),
+    "apply": lambda q, pos: torch_rope.apply(q, None, pos),
+    "apply_qkv": lambda q, pos: torch_rope.apply_qkv(q, pos, num_heads_q=1, num_heads_k=1),
+    "rerotate": lambda q, pos: torch_rope.rerotate(q, pos, pos + 3),
+    "turns": lambda q, pos: torch_rope.turns(q[0, 0, 0]),
+    "cos_sin_table": lambda q, pos: torch_rope.cos_sin_table(q[0, 0, 0], 3),
+}
+
+
+@pytest.mark.parametrize("op", OPERATORS)
+def test_a_dispatch_mode_sees_each_operator(device, op):
+    q, _ = tensors(device)
+    with Log() as log:
+        OPERATORS[op](q, torch.arange(S, device=device))
+    assert log.seen == [f"rope::{op}"]
 
 
 class Named(torch.Tensor):

@@ -35,9 +35,13 @@ def judged(**options):
     return calls(**options).filter(can_be_judged)
 
 
-def want_gradients(call, grad):
+def want_gradients(call, grad, learned):
+    """Of the rotated tensors and, where they alone give the angles, of the frequencies."""
     for rotated in filter(None, (call.q, call.k)):
         rotated.view.requires_grad_(grad)
+    if "inv_freq" in call.keywords and not {"cos_sin", "cos"} & call.keywords.keys():
+        inv_freq = call.keywords["inv_freq"]
+        inv_freq.requires_grad_(learned and inv_freq.is_floating_point())
 
 
 @checked
@@ -47,17 +51,17 @@ def test_apply(call):
 
 
 @checked
-@given(judged(with_k=False), st.booleans())
-def test_rotate(call, grad):
-    want_gradients(call, grad)
+@given(judged(with_k=False), st.booleans(), st.booleans())
+def test_rotate(call, grad, learned):
+    want_gradients(call, grad, learned)
     x, _, pos = call.arguments()
     torch.library.opcheck(torch.ops.rope.rotate.default, (x, pos), call.keywords)
 
 
 @checked
-@given(judged(with_k=True), st.booleans())
-def test_rotate_qk(call, grad):
-    want_gradients(call, grad)
+@given(judged(with_k=True), st.booleans(), st.booleans())
+def test_rotate_qk(call, grad, learned):
+    want_gradients(call, grad, learned)
     torch.library.opcheck(torch.ops.rope.rotate_qk.default, call.arguments(), call.keywords)
 
 
