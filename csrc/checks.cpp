@@ -99,7 +99,8 @@ bool is_empty_part(const Call& call, const Dims& dims, const at::Tensor& part) {
 
 Geometry check(const Call& call) {
   check_numbers(call);
-  if (call.k != nullptr) {
+  // A packed tensor's k is no argument of its own.
+  if (call.k != nullptr && call.packed == nullptr) {
     const at::ScalarType dtype = call.k->scalar_type();
     TORCH_CHECK(!at::isIntegralType(dtype, /*includeBool=*/false), call.op,
                 ": k must be float16, bfloat16 or float32, got ", name_of(dtype),

@@ -50,6 +50,12 @@ class RerotateArguments:
 PACKED = Cases(PackedArguments)
 packed, packed_keyword = PACKED.case, PACKED.keyword
 
+
+@packed("qkv must be float16, bfloat16 or float32, got int32")
+def _integers(a):
+    a.qkv = a.qkv.int()
+
+
 packed_keyword("odd", "rotary_dim must be even, got 7", rotary_dim=7)
 packed_keyword("wide", "rotary_dim must be at most qkv's head_dim of 8, got 10", rotary_dim=10)
 packed_keyword(
