@@ -1,5 +1,5 @@
 // The ops under torch.func.vmap: all examples in one call where they can share one, else a call for
-// each. In C++, so that LibTorch and nested maps get here as well.
+// each. In C++, so that nested maps and batched gradients get here as well.
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/stack.h>
@@ -96,18 +96,10 @@ Results call_all(const Op& op, const Map<kNumSlots>& map) {
     try {
       return call_folded(op, *folded, examples);
     } catch (const c10::Error&) {
-      // It speaks of extents that the caller has not seen: an example's own error is wanted.
-      if (examples == 0) throw;
+      // It speaks of extents that the caller has not seen; an example's own error is wanted.
     }
   }
-  const int64_t count = examples.guard_int(__FILE__, __LINE__);
-  if (count > 0) return call_each(op, call, count);
-  Results results;
-  for (const Slot slot : {kQ, kK}) {
-    if (call[slot].is_given() && !op.is_written)
-      results.push_back(at::empty_like(*call[slot].value));
-  }
-  return results;
+  return call_each(op, call, examples.guard_int(__FILE__, __LINE__));
 }
 
 Options scalars_of(const Keywords& keywords) {
