@@ -57,7 +57,8 @@ def build_and_install(preset: str, prefix: Path) -> None:
         run("cmake", "--preset", preset, python, *extra)
     jobs = os.environ.get("CMAKE_BUILD_PARALLEL_LEVEL", str(len(os.sched_getaffinity(0))))
     run("cmake", "--build", str(build), "--parallel", jobs)
-    run("cmake", "--install", str(build), "--prefix", str(prefix))
+    for component in ("library", "python"):
+        run("cmake", "--install", str(build), "--prefix", str(prefix), "--component", component)
 
 
 class BuildWithCMake(build_ext):

@@ -1,5 +1,6 @@
 # Finds torch and makes imported targets of what programs and libraries need of it:
-#   rope::torch         torch's headers, torch_cpu and c10; in a program torch_cuda too, if present
+#   rope::torch         torch's headers, torch_cpu and c10; in a program libtorch and torch_cuda too,
+#                       where they are present
 #   rope::torch_python  what a Python module needs on top
 # Not find_package(Torch): that one fails for a CUDA torch on a machine without the CUDA toolkit,
 # and no header of CUDA's part of torch is needed. Also installed, for RopeConfig.cmake.
@@ -79,16 +80,19 @@ function(rope_import_libraries target root)
     "-Wl,--push-state,--no-as-needed,${kept},--pop-state")
 endfunction()
 
-# A program without torch_cuda could not use a GPU; a library leaves that to the program.
+# A program without torch_cuda could not use a GPU, and one that lacks libtorch.so, which holds
+# nothing, cannot load what AOTInductor compiled; a library leaves both to the program.
 # --allow-shlib-undefined: the linker would look for what torch's libraries need, and may come upon
 # an older copy (of libnccl, say, in LD_LIBRARY_PATH); the loader goes by torch's own paths.
 function(rope_import_torch target root)
   rope_import_libraries(${target} "${root}" torch_cpu c10)
-  set(options "-Wl,--allow-shlib-undefined")
-  if(EXISTS "${root}/lib/libtorch_cuda.so")
-    string(APPEND options
-      ",--push-state,--no-as-needed,${root}/lib/libtorch_cuda.so,--pop-state")
-  endif()
+  set(options "-Wl,--allow-shlib-undefined,--push-state,--no-as-needed")
+  foreach(library torch torch_cuda)
+    if(EXISTS "${root}/lib/lib${library}.so")
+      string(APPEND options ",${root}/lib/lib${library}.so")
+    endif()
+  endforeach()
+  string(APPEND options ",--pop-state")
   set(is_program "$<STREQUAL:$<TARGET_PROPERTY:TYPE>,EXECUTABLE>")
   target_link_options(${target} INTERFACE "$<${is_program}:${options}>")
 endfunction()
@@ -117,9 +121,9 @@ build Rope for that one, or ${ROPE_TORCH_ADVICE}" PARENT_SCOPE)
   endif()
 endfunction()
 
-# For Rope's own build; with PYTHON, for the interpreter that find_package(Python) picks.
+# For Rope's own build; with ROPE_PYTHON, for the interpreter that find_package(Python) picks.
 macro(rope_find_torch)
-  if("${ARGN}" STREQUAL "PYTHON")
+  if(ROPE_PYTHON)
     find_package(Python 3.10 REQUIRED COMPONENTS Interpreter Development.Module)
   endif()
   rope_torch_root(ROPE_TORCH_ROOT)
@@ -129,7 +133,7 @@ macro(rope_find_torch)
   rope_torch_version("${ROPE_TORCH_ROOT}" ROPE_TORCH_VERSION)
   message(STATUS "rope: torch ${ROPE_TORCH_VERSION} in ${ROPE_TORCH_ROOT}")
   rope_import_torch(rope::torch "${ROPE_TORCH_ROOT}")
-  if("${ARGN}" STREQUAL "PYTHON")
+  if(ROPE_PYTHON)
     rope_import_libraries(rope::torch_python "${ROPE_TORCH_ROOT}" torch_python)
   endif()
 endmacro()

@@ -157,11 +157,12 @@ def build(_limit: float) -> list[Command]:
 def install(_limit: float) -> list[Command]:
     package = PACKAGES / "torch_rope"
     shutil.rmtree(PACKAGES, ignore_errors=True)
-    built = shutil.ignore_patterns("include", "lib", "share", "*.so", "__pycache__")
+    built = shutil.ignore_patterns("include", "lib", "share", "*.so", "_built.py", "__pycache__")
     shutil.copytree(ROOT / "python" / "torch_rope", package, ignore=built)
+    copy = ["cmake", "--install", str(BUILD), "--prefix", str(package)]
     loads = "import torch_rope; print(torch_rope.build_info())"
     return [
-        Command(["cmake", "--install", str(BUILD), "--prefix", str(package)]),
+        *(Command([*copy, "--component", name]) for name in ("library", "python")),
         Command([sys.executable, "-c", loads], {"PYTHONPATH": str(PACKAGES)}),
     ]
 

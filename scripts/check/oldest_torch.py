@@ -60,7 +60,7 @@ def against_oldest(command: list[str]) -> list[str]:
     if swapped == command:
         raise ValueError("no torch headers in " + shlex.join(command))
     output = swapped.index("-o")
-    return [*swapped[:output], *swapped[output + 2 :], "-fsyntax-only", *BRIEF]
+    return [*swapped[:output], *swapped[output + 2 :], "-DROPE_ANY_TORCH", "-fsyntax-only", *BRIEF]
 
 
 def commands() -> dict[str, list[str]]:

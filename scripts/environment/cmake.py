@@ -101,14 +101,21 @@ def build(preset: str, *targets: str, python: Path = packages.PYTHON) -> None:
     )
 
 
-def install(preset: str, prefix: Path) -> None:
-    step(
-        f"install into {prefix.relative_to(ROOT)}",
-        ["cmake", "--install", str(ROOT / "build" / preset), "--prefix", str(prefix)],
-        log=f"install-{preset}",
-        advice=f"What is in build/{preset} could not be installed into {prefix}",
-        env=packages.environment(),
-    )
+def install_commands(build: Path, package: Path) -> list[list[str]]:
+    """All that the Python package in this folder needs of a build: cmake/Install.cmake."""
+    install = ["cmake", "--install", str(build), "--prefix", str(package), "--component"]
+    return [[*install, component] for component in ("library", "python")]
+
+
+def install(preset: str, package: Path) -> None:
+    for command in install_commands(ROOT / "build" / preset, package):
+        step(
+            f"install into {package.relative_to(ROOT)}: {command[-1]}",
+            command,
+            log=f"install-{preset}-{command[-1]}",
+            advice=f"What is in build/{preset} could not be installed into {package}",
+            env=packages.environment(),
+        )
 
 
 def installed_package(preset: str) -> Path:
@@ -116,7 +123,7 @@ def installed_package(preset: str) -> Path:
     python/ stays as it is."""
     package = ROOT / "build" / preset / "package" / "torch_rope"
     shutil.rmtree(package, ignore_errors=True)
-    binaries = shutil.ignore_patterns("lib", "include", "share", "*.so", "__pycache__")
+    binaries = shutil.ignore_patterns("lib", "include", "share", "*.so", "_built.py", "__pycache__")
     shutil.copytree(ROOT / "python" / "torch_rope", package, ignore=binaries)
     install(preset, package)
     return package

@@ -115,7 +115,7 @@ def _build_command(faults: Iterable[Fault]) -> list[str]:
     return ["cmake", "--build", str(BUILD), *jobs, "--target", *sorted(targets)]
 
 
-INSTALL = ["cmake", "--install", str(BUILD), "--prefix", str(PACKAGE)]
+INSTALL = cmake.install_commands(BUILD, PACKAGE)
 
 
 def build_clean(faults: Sequence[Fault]) -> None:
@@ -129,13 +129,14 @@ def build_clean(faults: Sequence[Fault]) -> None:
         env=packages.environment(),
     )
     if any(fault.python_tests for fault in faults):
-        step("install it", INSTALL, log="mutants-install", advice=advice, env=environment())
+        for command in INSTALL:
+            step("install it", command, log="mutants-install", advice=advice, env=environment())
 
 
 def build(fault: Fault, log: Log) -> None:
     status, _ = _run(_build_command([fault]), log)
-    if status == 0 and fault.python_tests:
-        status, _ = _run(INSTALL, log)
+    for command in INSTALL if fault.python_tests else []:
+        status = _run(command, log)[0] if status == 0 else status
     if status != 0:
         raise TableError("it does not compile")
 

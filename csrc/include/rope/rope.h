@@ -13,6 +13,7 @@
 #include <tuple>
 
 #include <rope/schedules.h>
+#include <rope/torch_version.h>
 #include <rope/version.h>
 
 namespace rope {
