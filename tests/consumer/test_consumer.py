@@ -31,12 +31,6 @@ def test_no_installed_file_names_a_place_of_the_build(prefix, torch_root):
     assert named == {}
 
 
-def test_kernels_example_runs_without_torch(build, toolless):
-    folder = build(ROOT / "examples" / "kernels", "TORCH_ROOT=/nowhere")
-    assert "the same bits" in succeed(folder / "rotate", env=toolless)
-    assert "libtorch" not in succeed("readelf", "-d", folder / "rotate")
-
-
 def test_libtorch_example_runs(build, toolless):
     folder = build(ROOT / "examples" / "libtorch", f"Python_EXECUTABLE={sys.executable}")
     output = succeed(folder / "attention", env=toolless)
@@ -60,24 +54,3 @@ def test_another_version_is_refused(configure, version):
     assert status != 0
     assert f'compatible with requested version "{version}"' in output
     assert re.search(r"RopeConfig\.cmake, version: \d+\.\d+\.\d+", output)
-
-
-def test_missing_torch_is_refused(configure, tmp_path):
-    status, output, _ = configure(HERE / "refused", "ROPE_COMPONENT=rope", f"TORCH_ROOT={tmp_path}")
-    assert status != 0
-    assert "rope: no torch found: set TORCH_ROOT" in output
-
-
-def test_another_torch_is_refused(configure, tmp_path):
-    (tmp_path / "include" / "ATen").mkdir(parents=True)
-    (tmp_path / "include" / "ATen" / "ATen.h").touch()
-    header = tmp_path / "include" / "torch" / "headeronly" / "version.h"
-    header.parent.mkdir(parents=True)
-    numbers = {"MAJOR": 2, "MINOR": 1, "PATCH": 3}
-    header.write_text("".join(f"#define TORCH_VERSION_{k} {v}\n" for k, v in numbers.items()))
-    status, output, _ = configure(HERE / "refused", "ROPE_COMPONENT=rope", f"TORCH_ROOT={tmp_path}")
-    assert status != 0
-    assert re.search(
-        rf"rope: built for torch \d+\.\d+\.\d+, but {re.escape(str(tmp_path))} is torch 2\.1\.3",
-        output,
-    )

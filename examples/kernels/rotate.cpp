@@ -2,73 +2,22 @@
 // with long double arithmetic; then rotates with a cached table and finds the same bits.
 // Status 1 where a difference exceeds its bound.
 
-#include <rope/kernels.h>
-#include <rope/schedules.h>
-
 #include <algorithm>
 #include <cmath>
-#include <cstdint>
-#include <cstdio>
-#include <cstdlib>
 #include <cstring>
-#include <random>
+#include <numeric>
 #include <thread>
-#include <vector>
+
+#include "projection.h"
 
 namespace {
 
-// A token's row holds its heads of q, then those of k.
 constexpr int64_t kNumTokens = 96;
-constexpr int64_t kNumHeadsQ = 4;
-constexpr int64_t kNumHeadsK = 1;
-constexpr int64_t kHeadDim = 64;
-constexpr int64_t kNumPairs = kHeadDim / 2;
-constexpr int64_t kRow = (kNumHeadsQ + kNumHeadsK) * kHeadDim;
-
-void require(rope::Status status, const char* what) {
-  if (status == rope::Status::kSuccess) return;
-  std::fprintf(stderr, "%s: %s\n", what, rope::status_text(status));
-  std::exit(1);
-}
-
-std::vector<float> random_rows() {
-  std::mt19937 generator(1);
-  std::normal_distribution<float> normal;
-  std::vector<float> rows(kNumTokens * kRow);
-  std::generate(rows.begin(), rows.end(), [&] { return normal(generator); });
-  return rows;
-}
 
 std::vector<int64_t> positions_from(int64_t first) {
   std::vector<int64_t> positions(kNumTokens);
-  for (int64_t token = 0; token < kNumTokens; ++token) positions[token] = first + token;
+  std::iota(positions.begin(), positions.end(), first);
   return positions;
-}
-
-rope::Heads heads_at(float* first, int64_t num_heads) {
-  rope::Heads heads;
-  heads.in = first;
-  heads.out = first;  // in place
-  heads.num_heads = num_heads;
-  heads.in_stride = {kNumTokens * kRow, kRow, kHeadDim};
-  heads.out_stride = heads.in_stride;
-  return heads;
-}
-
-rope::Params in_place(std::vector<float>& rows, const std::vector<int64_t>& positions,
-                      const std::vector<uint64_t>& turns) {
-  rope::Params params;
-  params.dtype = rope::Dtype::kFloat32;
-  params.pairing = rope::Pairing::kSplit;
-  params.rotary_dim = kHeadDim;
-  params.num_batches = 1;
-  params.num_tokens = kNumTokens;
-  params.q = heads_at(rows.data(), kNumHeadsQ);
-  params.k = heads_at(rows.data() + kNumHeadsQ * kHeadDim, kNumHeadsK);
-  params.axes[0].positions = positions.data();
-  params.axes[0].stride_token = 1;
-  params.frequencies.turns = turns.data();
-  return params;
 }
 
 // A call runs on the calling thread; slices of its tokens may run at the same time.
@@ -108,9 +57,9 @@ double largest_share_of_bound(const std::vector<float>& before, const std::vecto
 bool check_against_long_double(const std::vector<double>& inv_freq,
                                const std::vector<uint64_t>& turns) {
   const std::vector<int64_t> positions = positions_from(int64_t{1} << 20);
-  const std::vector<float> before = random_rows();
+  const std::vector<float> before = random_rows(kNumTokens);
   std::vector<float> after = before;
-  run_on_two_threads(in_place(after, positions, turns));
+  run_on_two_threads(in_place(after.data(), kNumTokens, positions.data(), turns));
   const double share = largest_share_of_bound(before, after, positions, inv_freq);
   std::printf("positions 2^20 and up, against long double: %.2f of the bound\n", share);
   return share <= 1.0;
@@ -126,10 +75,11 @@ bool check_table(const std::vector<uint64_t>& turns) {
   require(rope::fill_table_cpu(table, 0, kNumTokens), "rope::fill_table_cpu");
 
   const std::vector<int64_t> positions = positions_from(0);
-  std::vector<float> computed = random_rows();
+  std::vector<float> computed = random_rows(kNumTokens);
   std::vector<float> looked_up = computed;
-  require(rope::run_cpu(in_place(computed, positions, turns)), "rope::run_cpu");
-  rope::Params params = in_place(looked_up, positions, turns);
+  require(rope::run_cpu(in_place(computed.data(), kNumTokens, positions.data(), turns)),
+          "rope::run_cpu");
+  rope::Params params = in_place(looked_up.data(), kNumTokens, positions.data(), turns);
   params.table.cos = cos_sin.data();
   params.table.sin = cos_sin.data() + kNumPairs;
   params.table.num_rows = kNumTokens;
@@ -145,8 +95,7 @@ bool check_table(const std::vector<uint64_t>& turns) {
 
 int main() {
   const rope::schedules::Schedule schedule = rope::schedules::default_(kHeadDim, 500000.0);
-  std::vector<uint64_t> turns;
-  for (const double f : schedule.inv_freq) turns.push_back(rope::turns_from_frequency(f));
+  const std::vector<uint64_t> turns = turns_of(schedule);
   const bool exact = check_against_long_double(schedule.inv_freq, turns);
   const bool same = check_table(turns);
   return exact && same ? 0 : 1;
