@@ -37,8 +37,8 @@ def test_kernels_example_runs_without_torch(build, toolless):
     assert "libtorch" not in succeed("readelf", "-d", folder / "rotate")
 
 
-def test_libtorch_example_runs(build, toolless):
-    folder = build(ROOT / "examples" / "libtorch", f"Python_EXECUTABLE={sys.executable}")
+def test_attention_example_runs(build, toolless):
+    folder = build(ROOT / "examples" / "attention", f"Python_EXECUTABLE={sys.executable}")
     output = succeed(folder / "attention", env=toolless)
     assert "decode against prefill" in output
 
