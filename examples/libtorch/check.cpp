@@ -2,7 +2,8 @@
 // to the exact logits, so that two results of this program may be two tolerances apart, at most.
 #include "check.h"
 
-#include <ATen/ATen.h>
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/cat.h>
 
 #include <algorithm>
 #include <cstdio>
@@ -31,12 +32,12 @@ bool within(const char* what, const at::Tensor& a, const at::Tensor& b, double a
 bool check_logits(Decoder& decoder, const Expected& expected) {
   const std::vector<int64_t> tokens(expected.tokens.begin(), expected.tokens.end() - 1);
   const auto num_tokens = static_cast<int64_t>(tokens.size());
+  const std::string title = "logits of " + std::to_string(num_tokens) + " tokens";
+  std::printf("%-46s %12s %10s\n", title.c_str(), "difference", "allowed");
+  std::fflush(stdout);  // the rest takes a while
   const at::Tensor as_generated = logits_of(decoder, tokens, expected.prompt_length);
   const at::Tensor all_at_once = logits_of(decoder, tokens, num_tokens);
   const at::Tensor one_by_one = logits_of(decoder, tokens, 1);
-
-  std::printf("logits of %lld tokens %26s %12s %10s\n", static_cast<long long>(num_tokens), "",
-              "difference", "allowed");
   bool ok = within("prefill, then decode, against Python", as_generated, expected.logits,
                    expected.tolerance);
   ok &= within("one by one against all at once", one_by_one, all_at_once, 2 * expected.tolerance);
@@ -60,7 +61,7 @@ bool check_tokens(const std::vector<int64_t>& generated, const Expected& expecte
     return true;
   }
   const at::Tensor logits = expected.logits[expected.prompt_length - 1 + same];
-  const auto apart = (logits[*other.second] - logits[*other.first]).item<double>();
+  const auto apart = (logits[*other.second] - logits[*other.first]).abs().item<double>();
   const bool near_tie = apart <= 2 * expected.tolerance;
   std::printf(", then %lld instead of %lld: there %.2g apart, %s\n",
               static_cast<long long>(*other.first), static_cast<long long>(*other.second), apart,

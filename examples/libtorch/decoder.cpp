@@ -2,7 +2,8 @@
 // hold no weights: both are given the same tensors, which this class keeps.
 #include "decoder.h"
 
-#include <ATen/ATen.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/tensor.h>
 
 #include <csignal>
 #include <stdexcept>

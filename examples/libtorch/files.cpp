@@ -1,7 +1,6 @@
 // torch::pickle_load reads what torch.save writes, where that is made of tensors and numbers.
 #include "files.h"
 
-#include <ATen/ATen.h>
 #include <ATen/core/Dict.h>
 #include <torch/csrc/jit/serialization/pickle.h>
 

@@ -1,7 +1,6 @@
 // A token is chosen on the device and read back, so the clock sees all of a step.
 #include "generation.h"
 
-#include <ATen/ATen.h>
 #include <unistd.h>
 
 #include <chrono>

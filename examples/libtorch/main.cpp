@@ -1,6 +1,8 @@
 // Loads a compiled decoder, judges it by the same model in Python, and generates text with it.
 
-#include <ATen/ATen.h>
+#include <c10/core/InferenceMode.h>
+#include <c10/core/ScalarType.h>
+#include <c10/util/Exception.h>
 
 #include <cstdio>
 #include <exception>
