@@ -32,13 +32,15 @@ std::vector<int64_t> prompt_of(const Arguments& arguments, const Expected& expec
 
 void require_room(size_t prompt, int64_t num_tokens, const Decoder& decoder) {
   if (prompt == 0) throw UsageError("--prompt is empty");
+  const std::string cache = "the cache of " + std::to_string(decoder.capacity());
+  const int64_t room = decoder.capacity() - static_cast<int64_t>(prompt);
+  if (room < 0)
+    throw UsageError("a prompt of " + std::to_string(prompt) + " bytes does not fit into " + cache);
   // The last token is not read again.
-  const int64_t wanted = static_cast<int64_t>(prompt) + num_tokens - 1;
-  if (wanted > decoder.capacity())
-    throw UsageError("a prompt of " + std::to_string(prompt) + " and " +
-                     std::to_string(num_tokens) + " tokens to generate want " +
-                     std::to_string(wanted) + " places in the cache, which has " +
-                     std::to_string(decoder.capacity()));
+  if (num_tokens > room + 1)
+    throw UsageError("a prompt of " + std::to_string(prompt) + " bytes leaves room for " +
+                     std::to_string(room + 1) + " tokens in " + cache + ", not for " +
+                     std::to_string(num_tokens));
 }
 
 int run(const Arguments& arguments) {

@@ -227,9 +227,15 @@ def test_wrong_usage(program, toolless, options, status, sentence):
         pytest.param(
             ["--tokens=49"],
             2,
-            "a prompt of 17 and 49 tokens to generate want 65 places in the cache, which has 64;"
+            "a prompt of 17 bytes leaves room for 48 tokens in the cache of 64, not for 49;"
             " --help says more",
-            id="cache",
+            id="tokens",
+        ),
+        pytest.param(
+            ["--prompt", "a" * 65],
+            2,
+            "a prompt of 65 bytes does not fit into the cache of 64; --help says more",
+            id="prompt",
         ),
         pytest.param(
             ["--device=cuda"],
@@ -246,4 +252,4 @@ def test_what_this_decoder_cannot_do(program, decoder, toolless, options, status
 
 
 def test_the_cache_can_be_filled(program, decoder, toolless):
-    assert f"{48}/{48}" in succeed(program, decoder, "--tokens=48", env=toolless)
+    assert "48/48" in succeed(program, decoder, "--tokens=48", env=toolless)
