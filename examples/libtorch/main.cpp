@@ -1,103 +1,92 @@
-// Prefill and decode of one attention layer on rope::apply, judged by float64 arithmetic in torch's
-// own operations. Usage: attention [cpu | cuda]. Status 1 where a difference exceeds its bound.
+// Loads a compiled decoder, judges it by the same model in Python, and generates text with it.
 
-#include <ATen/ATen.h>
-#include <rope/rope.h>
+#include <c10/core/InferenceMode.h>
+#include <c10/core/ScalarType.h>
+#include <c10/util/Exception.h>
 
-#include <cmath>
 #include <cstdio>
 #include <exception>
+#include <stdexcept>
+#include <string>
 #include <vector>
 
-#include "attention.h"
-#include "exact.h"
-#include "report.h"
-#include "rotations.h"
+#include "arguments.h"
+#include "check.h"
+#include "decoder.h"
+#include "files.h"
+#include "generation.h"
 
 namespace {
 
-constexpr int64_t kBatch = 2;
-constexpr int64_t kPrefill = 128;
-constexpr int64_t kDecode = 32;
-constexpr int64_t kHidden = 256;
+constexpr int kOther = 1;
+constexpr int kUsage = 2;
+constexpr int kInterrupted = 130;
 
-// Inputs are multiples of 2^-3 up to 2, weights multiples of 2^-12 below 1/2. The sums of kHidden
-// products are then multiples of 2^-15 below 2^8: float32 has them exactly, in any order, and the
-// bound need not provide for the first projection.
-at::Tensor random_input(int64_t tokens, at::TensorOptions options) {
-  return at::randint(-16, 17, {kBatch, tokens, kHidden}, options) / 8;
+std::vector<int64_t> prompt_of(const Arguments& arguments, const Expected& expected) {
+  if (!arguments.prompt)
+    return {expected.tokens.begin(), expected.tokens.begin() + expected.prompt_length};
+  std::vector<int64_t> tokens;
+  for (const char byte : *arguments.prompt) tokens.push_back(static_cast<unsigned char>(byte));
+  return tokens;
 }
 
-at::Tensor random_weight(int64_t rows, int64_t columns, at::TensorOptions options) {
-  const double scale = 1 / std::sqrt(static_cast<double>(columns));
-  const at::Tensor weight = scale * at::randn({rows, columns}, options);
-  return at::round(weight * 0x1p12).clamp(-0x1p11 + 1, 0x1p11 - 1) * 0x1p-12;
+void require_room(size_t prompt, int64_t num_tokens, const Decoder& decoder) {
+  if (prompt == 0) throw UsageError("--prompt is empty");
+  const std::string cache = "the cache of " + std::to_string(decoder.capacity());
+  const int64_t room = decoder.capacity() - static_cast<int64_t>(prompt);
+  if (room < 0)
+    throw UsageError("a prompt of " + std::to_string(prompt) + " bytes does not fit into " + cache);
+  // The last token is not read again.
+  if (num_tokens > room + 1)
+    throw UsageError("a prompt of " + std::to_string(prompt) + " bytes leaves room for " +
+                     std::to_string(room + 1) + " tokens in " + cache + ", not for " +
+                     std::to_string(num_tokens));
 }
 
-// Llama 3's frequencies and four heads of q to each of k.
-Layer make_layer(at::TensorOptions options) {
-  Layer layer;
-  layer.num_heads_q = 8;
-  layer.num_heads_k = 2;
-  layer.head_dim = 64;
-  const int64_t num_heads = layer.num_heads_q + 2 * layer.num_heads_k;
-  layer.qkv_weight = random_weight(num_heads * layer.head_dim, kHidden, options);
-  layer.out_weight = random_weight(kHidden, layer.num_heads_q * layer.head_dim, options);
-  const auto schedule = rope::schedules::llama3(layer.head_dim, 500000.0, 8.0, 1.0, 4.0, 8192);
-  layer.rotation.inv_freq = at::tensor(schedule.inv_freq, at::kDouble);
-  return layer;
+int run(const Arguments& arguments) {
+  const c10::InferenceMode inference;
+  const Expected expected = read_expected(arguments.folder / "expected.pt");
+  Decoder decoder(arguments.folder, arguments.device);
+  const std::string dtype(c10::getDtypeNames(decoder.dtype()).first);
+  std::printf("decoder  %s, %s, %lld layers, a cache of %lld tokens, %.1f MB of weights\n",
+              decoder.device().str().c_str(), dtype.c_str(),
+              static_cast<long long>(decoder.layers()), static_cast<long long>(decoder.capacity()),
+              decoder.weight_megabytes());
+
+  const std::vector<int64_t> prompt = prompt_of(arguments, expected);
+  const auto num_tokens = arguments.num_tokens.value_or(
+      static_cast<int64_t>(expected.tokens.size()) - expected.prompt_length);
+  require_room(prompt.size(), num_tokens, decoder);
+
+  bool same = check_logits(decoder, expected);
+  const Generation generation = generate(decoder, prompt, num_tokens);
+  std::printf("text     \"%s\" \"%s\"\n", as_text(prompt).c_str(),
+              as_text(generation.tokens).c_str());
+  if (!arguments.prompt) same &= check_tokens(generation.tokens, expected);
+  if (generation.interrupted) throw Interrupted();
+  std::puts(same ? "as in Python" : "NOT as in Python");
+  return same ? 0 : kOther;
 }
 
-// The output for the tokens after the first kPrefill, which fill the cache.
-at::Tensor decode(const Layer& layer, const at::Tensor& x, KvCache& cache) {
-  std::vector<at::Tensor> outputs;
-  for (int64_t token = kPrefill; token < x.size(1); ++token)
-    outputs.push_back(attend(layer, x.narrow(1, token, 1), cache));
-  return at::cat(outputs, 1);
-}
-
-void check_layer(Report& report, c10::Device device) {
-  const auto options = at::device(device).dtype(at::kFloat);
-  const Layer layer = make_layer(options);
-  const int64_t tokens = kPrefill + kDecode;
-  const at::Tensor x = random_input(tokens, options);
-  const Bounded exact = attend_exactly(layer, x);
-
-  const auto run_prefill = [&](int64_t length, KvCache& cache) {
-    cache = make_cache(layer, kBatch, tokens);
-    return attend(layer, x.narrow(1, 0, length), cache);
-  };
-  KvCache cache;
-  const at::Tensor all_at_once = run_prefill(tokens, cache);
-  report.within("prefill of 160 tokens against float64", all_at_once, exact.value, exact.error,
-                milliseconds_of([&] { return run_prefill(tokens, cache); }));
-
-  run_prefill(kPrefill, cache);
-  const at::Tensor decoded = decode(layer, x, cache);
-  const double time = milliseconds_of([&] {
-    cache.length = kPrefill;
-    return decode(layer, x, cache);
-  });
-  const at::Tensor value = exact.value.narrow(1, kPrefill, kDecode);
-  const at::Tensor error = exact.error.narrow(1, kPrefill, kDecode);
-  report.within("decode of 32 tokens after 128 against float64, per token", decoded, value, error,
-                time / kDecode);
-  // Both may miss the exact value by their bound, in opposite directions.
-  report.within("decode against prefill", decoded,
-                all_at_once.narrow(1, kPrefill, kDecode).to(at::kDouble), 2 * error);
+int fail(const char* sentence, int status) {
+  std::fflush(stdout);
+  std::fprintf(stderr, "generate: %s\n", sentence);
+  return status;
 }
 
 }  // namespace
 
 int main(int argc, char** argv) try {
-  const c10::Device device(argc > 1 ? argv[1] : "cpu");
-  at::manual_seed(1);
-  Report::head();
-  Report report;
-  check_rotations(report, device);
-  check_layer(report, device);
-  return report.ok ? 0 : 1;
+  catch_ctrl_c();
+  const Arguments arguments = parse(argc, argv);
+  if (arguments.help) return std::fputs(kHelp, stdout) < 0 ? kOther : 0;
+  return run(arguments);
+} catch (const UsageError& error) {
+  return fail((std::string(error.what()) + "; --help says more").c_str(), kUsage);
+} catch (const Interrupted& error) {
+  return fail(error.what(), kInterrupted);
+} catch (const c10::Error& error) {
+  return fail(error.what_without_backtrace(), kOther);
 } catch (const std::exception& error) {
-  std::fprintf(stderr, "%s\n", error.what());
-  return 1;
+  return fail(error.what(), kOther);
 }

@@ -6,9 +6,9 @@ import shutil
 from pathlib import Path
 
 import pytest
-from programs import run, succeed
+from programs import build_in, configure_in, succeed
 
-from environment import cmake, packages
+from environment import packages
 from environment.report import ROOT, required
 
 BUILD = ROOT / "build" / "dev"
@@ -62,22 +62,16 @@ def configure(tmp_path, prefix, toolless):
 
     def configured(source, *definitions):
         build = tmp_path / "build"
-        generator = ["-G", "Ninja"] if shutil.which("ninja", path=toolless["PATH"]) else []
-        given = [f"-D{one}" for one in (f"CMAKE_PREFIX_PATH={prefix}", *definitions)]
-        status, output = run("cmake", "-S", source, "-B", build, *generator, *given, env=toolless)
-        return status, " ".join(output.split()), build
+        return *configure_in(build, source, prefix, *definitions, env=toolless), build
 
     return configured
 
 
 @pytest.fixture
-def build(configure, toolless):
+def build(tmp_path, prefix, toolless):
     """build(source, definition, …) returns the folder with the programs."""
 
     def built(source, *definitions):
-        status, output, folder = configure(source, *definitions)
-        assert status == 0, output
-        succeed("cmake", "--build", folder, "--parallel", cmake.jobs(), env=toolless)
-        return folder
+        return build_in(tmp_path / "build", source, prefix, *definitions, env=toolless)
 
     return built

@@ -31,8 +31,8 @@ def test_no_installed_file_names_a_place_of_the_build(prefix, torch_root):
     assert named == {}
 
 
-def test_libtorch_example_runs(build, toolless):
-    folder = build(ROOT / "examples" / "libtorch", f"Python_EXECUTABLE={sys.executable}")
+def test_attention_example_runs(build, toolless):
+    folder = build(ROOT / "examples" / "attention", f"Python_EXECUTABLE={sys.executable}")
     output = succeed(folder / "attention", env=toolless)
     assert "decode against prefill" in output
 

@@ -4,6 +4,9 @@ Projections are matrix products, for which Inductor generates no kernel: nearly 
 by a C++ compiler.
 """
 
+import json
+import zipfile
+
 import pytest
 import torch
 from cases import random
@@ -198,3 +201,30 @@ def test_gradients(device, function, forward, backward):
     result, programs = run_with_programs(lambda: trained(compiled))
     assert_same(result, expected)
     assert [program.rotations() for program in programs] == [forward, backward]
+
+
+class Projected(torch.nn.Module):
+    def forward(self, x, w, pos):
+        return rotate_qk(heads(x, w), heads(x, 2 * w), pos)
+
+
+@torch.no_grad()
+def test_aotinductor_is_given_every_argument(tmp_path):
+    """In torch 2.11 a call without one of the integers fails, and the program goes on."""
+    inputs = torch.randn(B, S, WIDTH), torch.randn(WIDTH, WIDTH), torch.arange(S)
+    program = torch.export.export(Projected(), inputs)
+    package = torch._inductor.aoti_compile_and_package(
+        program,
+        package_path=str(tmp_path / "model.pt2"),
+        # Nothing is compiled.
+        inductor_configs={
+            "aot_inductor.package_cpp_only": True,
+            "aot_inductor.precompile_headers": False,
+        },
+    )
+    with zipfile.ZipFile(package) as files:
+        texts = [files.read(name) for name in files.namelist() if name.endswith("wrapper.json")]
+    (call,) = [node["node"] for text in texts for node in json.loads(text).get("nodes", ())]
+    assert call["target"] == "rope::apply"
+    given = [argument["name"] for argument in call["inputs"]]
+    assert given == [argument.name for argument in torch.ops.rope.apply.default._schema.arguments]

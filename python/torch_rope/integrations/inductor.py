@@ -24,6 +24,11 @@ __all__: list[str] = []
 
 # Where Inductor keeps the arguments' strides as the operator's checks accepted them.
 _EAGER = "eager_input_vals"
+# AOTInductor of torch 2.11 loses count of integers that are left out: the call fails, and the
+# program goes on without it. So none is left out.
+_DEFAULTS = {
+    one.name: one.default_value for one in ops.apply.default._schema.arguments if one.kwarg_only
+}
 
 
 def _storages(nodes: Sequence[Any]) -> list[int]:
@@ -67,7 +72,7 @@ def _lower(args: Sequence[Any], keywords: dict[str, Any], count: int) -> list[An
     # In memory of their own before the kernel sees them, which otherwise overwrites a copy.
     rotated = [ir.TensorBox(ir.ExternKernel.realize_input(x)) for x in args[:count]]
     q, k = rotated if count > 1 else (rotated[0], None)
-    ir.FallbackKernel.create(ops.apply.default, q, k, *args[count:], **keywords)
+    ir.FallbackKernel.create(ops.apply.default, q, k, *args[count:], **{**_DEFAULTS, **keywords})
     return rotated
 
 
