@@ -12,7 +12,7 @@ from tree import CPP, ROOT, files, finish
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*[<"]([^>"]+)[>"]')
 TORCH = re.compile(r"^(torch|ATen|c10|caffe2)/|^pybind11/|^Python\.h$")
-CSRC = re.compile(r"(^|/)csrc/|^rope/(rope|version)\.h$")
+CSRC = re.compile(r"(^|/)csrc/|^rope/(rope|torch_version|version)\.h$")
 PYTHON = re.compile(
     r"^Python\.h$|^pybind11/|^torch/(extension|python)\.h$|^torch/csrc/(utils/py|Dtype)"
 )
@@ -48,8 +48,8 @@ RULES = (
     Rule(
         CUDA,
         ("kernels/", "csrc/", "tests/", "examples/"),
-        ("kernels/cuda/", "tests/cuda/"),
-        "CUDA headers only in kernels/cuda, tests/cuda and behind __CUDACC__",
+        ("kernels/cuda/", "tests/cuda/", "examples/kernels/rotate_cuda.cpp"),
+        "CUDA headers only in kernels/cuda, tests/cuda, rotate_cuda.cpp and behind __CUDACC__",
         guarded_is_fine=True,
     ),
 )
