@@ -7,7 +7,7 @@ RUN := .venv/bin/python
 NO_PYTHON := No $(PYTHON) on the PATH: install Python 3.11 or newer, or name one, as in make test PYTHON=python3.11.
 SETUP := @command -v "$(PYTHON)" >/dev/null || { echo "$(NO_PYTHON)" >&2; exit 1; }; "$(PYTHON)" scripts/setup.py
 
-.PHONY: help setup demo bench figures accuracy test test-oldest fuzz sanitizers check mutants same-bits wheel sass format clean
+.PHONY: help setup demo bench figures accuracy test test-oldest fuzz sanitizers check mutants same-bits wheel test-wheel sass format clean
 .NOTPARALLEL:
 
 help:  ## this list
@@ -68,9 +68,13 @@ format:  ## what the format gate wants, done
 	$(SETUP) check
 	@$(RUN) scripts/check/formatting.py --fix
 
-wheel:  ## a wheel in dist/
+wheel:  ## a wheel and a source distribution in dist/, from what make setup has built
 	$(SETUP) wheel
-	@$(RUN) -m pip wheel --no-build-isolation --no-deps --wheel-dir dist .
+	@$(RUN) scripts/make_wheel.py
+
+test-wheel:  ## the Python tests on the wheel, without compilers: ARGS="tests/python/test_apply.py"
+	$(SETUP) wheel
+	@$(RUN) scripts/test_wheel.py $(ARGS)
 
 clean:  ## all build output; .venv stays
 	rm -rf build dist python/torch_rope/include python/torch_rope/lib python/torch_rope/*.so

@@ -1,8 +1,9 @@
 """Builds the package: CMake compiles and installs, this only says where to.
 An editable install builds in build/dev, as `make test` does, and installs into python/torch_rope;
-a wheel builds in build/release and installs into what goes into the wheel.
+a wheel builds in build/release, or in build/$ROPE_PRESET, and installs into what goes into it.
 """
 
+import importlib.metadata
 import os
 import re
 import shutil
@@ -23,6 +24,23 @@ def version() -> str:
     if match is None:
         sys.exit("CMakeLists.txt has no project(... VERSION x.y.z).")
     return match[1]
+
+
+def torch_here() -> "str | None":
+    """The version of torch that the library would be built for."""
+    try:
+        return importlib.metadata.version("torch")
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def required_torch() -> str:
+    """Sources go with every torch that is supported; what was built, with the minor version that it
+    was built for, whose C++ interface it calls."""
+    torch = torch_here()
+    if torch is None or "sdist" in sys.argv:
+        return "torch>=2.11"
+    return "torch==" + ".".join(torch.split("+")[0].split(".")[:2]) + ".*"
 
 
 def is_configured(build: Path) -> bool:
@@ -48,7 +66,7 @@ def run(*command: str) -> None:
     subprocess.run(command, cwd=ROOT, env=env, check=True)
 
 
-def build_and_install(preset: str, prefix: Path) -> None:
+def build_and_install(preset: str, prefix: Path, *options: str) -> None:
     """CMake arguments of one's own come in CMAKE_ARGS, as in CMAKE_ARGS=-DROPE_CUDA=OFF."""
     build = ROOT / "build" / preset
     extra = os.environ.get("CMAKE_ARGS", "").split()
@@ -57,18 +75,27 @@ def build_and_install(preset: str, prefix: Path) -> None:
         run("cmake", "--preset", preset, python, *extra)
     jobs = os.environ.get("CMAKE_BUILD_PARALLEL_LEVEL", str(len(os.sched_getaffinity(0))))
     run("cmake", "--build", str(build), "--parallel", jobs)
+    install = ["cmake", "--install", str(build), "--prefix", str(prefix)]
     for component in ("library", "python"):
-        run("cmake", "--install", str(build), "--prefix", str(prefix), "--component", component)
+        run(*install, "--component", component, *options)
 
 
 class BuildWithCMake(build_ext):
     """Takes the place of setuptools' compiler for the one extension below."""
 
     def run(self) -> None:
+        if torch_here() is None:
+            sys.exit(
+                "torch-rope is built for the torch that it will run with, and here is none: install"
+                " torch, then run pip install --no-build-isolation"
+            )
         if self.editable_mode or self.inplace:
             build_and_install("dev", ROOT / "python" / "torch_rope")
         else:
-            build_and_install("release", Path(self.build_lib).resolve() / "torch_rope")
+            preset = os.environ.get("ROPE_PRESET", "release")
+            package = Path(self.build_lib).resolve() / "torch_rope"
+            shutil.rmtree(package / "lib", ignore_errors=True)  # of another build
+            build_and_install(preset, package, "--strip")
 
     def get_outputs(self) -> list[str]:
         return []
@@ -80,6 +107,7 @@ class BuildWithCMake(build_ext):
 if __name__ == "__main__":
     setup(
         version=version(),
+        install_requires=[required_torch()],
         # Without sources: it makes the wheel one of this platform and this Python.
         ext_modules=[Extension("torch_rope._C", sources=[])],
         cmdclass={"build_ext": BuildWithCMake},

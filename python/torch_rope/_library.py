@@ -1,12 +1,14 @@
 """Loads the two binaries of this package: the operators (lib/librope.so) and the extension _C.
 
-Only the modules of this package import it; whatever keeps a binary from loading becomes one
-ImportError here, which says what was looked for, which torch was found and what to do.
+Only the modules of this package import it. It first asks _built.py whether they are for this torch
+and this Python, since those of another torch may crash; whatever keeps them from loading becomes
+one ImportError, which says what they were built for, what was found and what to do.
 """
 
 from __future__ import annotations
 
 import importlib
+import importlib.machinery
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +20,10 @@ if TYPE_CHECKING:
 
 _PACKAGE = Path(__file__).absolute().parent
 _LIBRARY = _PACKAGE / "lib" / "librope.so"
+_BUILD = (
+    "build torch_rope for it: run `python -m pip install --no-build-isolation .` in the sources of"
+    " torch-rope"
+)
 
 __all__ = ["cmake_prefix_path", "native", "ops"]
 
@@ -25,36 +31,62 @@ __all__ = ["cmake_prefix_path", "native", "ops"]
 cmake_prefix_path = str(_PACKAGE)
 
 
-def _import_error(reason: str) -> ImportError:
+def _import_error(reason: str, advice: str) -> ImportError:
     python = ".".join(map(str, sys.version_info[:2]))
     return ImportError(
         f"torch_rope cannot be loaded: {reason} (looked for {_LIBRARY} and {_PACKAGE}/_C*.so; found"
-        f" torch {torch.__version__} and Python {python}). Build it for them: run"
-        " `python -m pip install --no-build-isolation .` in the sources of torch-rope",
+        f" torch {torch.__version__} and Python {python}); {advice}",
         name="torch_rope",
         path=str(_LIBRARY),
     )
 
 
-def _minor(version: str) -> list[str]:
-    return version.split("+")[0].split(".")[:2]
+def _built_torch() -> str | None:
+    """The torch that the binaries are for; None where nothing was built."""
+    try:
+        return str(importlib.import_module("torch_rope._built").TORCH)
+    except ModuleNotFoundError:
+        return None
+
+
+def _minor(version: str) -> str:
+    return ".".join(version.split("+")[0].split(".")[:2])
+
+
+def _mismatch(built: str | None) -> ImportError | None:
+    """What can be said before anything is loaded."""
+    if built is None or not _LIBRARY.exists():
+        return _import_error("it is not built", _BUILD)
+    if _minor(built) != _minor(torch.__version__):
+        # Its C++ interface changes with the minor version.
+        wanted = f"torch=={_minor(built)}.*"
+        return _import_error(
+            f"it was built for torch {built}, and this is torch {torch.__version__}",
+            f"install that torch, `python -m pip install '{wanted}'`, or {_BUILD}",
+        )
+    if importlib.machinery.PathFinder.find_spec("torch_rope._C", [str(_PACKAGE)]) is None:
+        there = ", ".join(sorted(file.name for file in _PACKAGE.glob("_C*.so"))) or "none at all"
+        return _import_error(
+            f"it has no extension module for this Python; there is {there}",
+            f"use the Python that it was installed with, or {_BUILD}",
+        )
+    return None
 
 
 def _load() -> Any:
     """Loads both binaries and returns the extension module."""
-    if not _LIBRARY.exists():
-        raise _import_error("it is not built")
+    built = _built_torch()
+    mismatch = _mismatch(built)
+    if mismatch is not None:
+        raise mismatch
     try:
         load_library: Any = torch.ops.load_library  # torch leaves it untyped
         load_library(_LIBRARY)
-        extension = importlib.import_module("torch_rope._C")
+        return importlib.import_module("torch_rope._C")
     except (OSError, ImportError) as error:
-        raise _import_error(f"it was built for another torch or Python: {error}") from error
-    # Another minor version of torch may load and then crash: its C++ interface is not stable.
-    built = str(extension.build_info()["torch_built"])
-    if _minor(built) != _minor(torch.__version__):
-        raise _import_error(f"it was built for torch {built}")
-    return extension
+        raise _import_error(
+            f"its binaries, built for torch {built}, do not load: {error}", _BUILD
+        ) from error
 
 
 if not TYPE_CHECKING:
