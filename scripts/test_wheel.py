@@ -10,7 +10,7 @@ from environment import cmake, wheel
 from environment.report import ROOT, Failure, guarded
 
 FOLDER = ROOT / "build" / "wheel"
-# Names begin like this of the tests in which torch.compile, or the test itself, calls a C++ compiler.
+# Tests whose names begin like this, in which torch.compile or the test itself calls a C++ compiler.
 NEED_COMPILER = (
     "tests/python/test_bench_peers.py::test_compiled_peers_agree_with_the_reference",
     "tests/python/test_bench_targets.py::test_a_block_compiles_and_agrees",

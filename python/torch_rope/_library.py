@@ -84,9 +84,9 @@ def _load() -> Any:
         load_library(_LIBRARY)
         return importlib.import_module("torch_rope._C")
     except (OSError, ImportError) as error:
-        raise _import_error(
-            f"its binaries, built for torch {built}, do not load: {error}", _BUILD
-        ) from error
+        # Torch may keep the loader's own words for the cause.
+        reason = f"built for torch {built}, it does not load: {error.__cause__ or error}"
+        raise _import_error(reason, _BUILD) from error
 
 
 if not TYPE_CHECKING:

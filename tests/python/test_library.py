@@ -13,6 +13,11 @@ import torch_rope
 
 PACKAGE = Path(torch_rope.__file__).parent
 VERSION = re.compile(r"\d+\.\d+")
+PYTHON = ".".join(map(str, sys.version_info[:2]))
+BUILD = (
+    "build torch_rope for it: run `python -m pip install --no-build-isolation .` in the sources of"
+    " torch-rope"
+)
 
 
 def run_python(code, *, path, **environment):
@@ -37,6 +42,19 @@ def package(tmp_path):
     return copy
 
 
+def replace(file, content):
+    """The file itself, not what the link leads to."""
+    file.unlink()
+    file.write_text(content)
+
+
+def built_for(package, torch_version):
+    """Binaries of another torch, as far as can be told before they are loaded. They cannot be
+    loaded at all, so that nobody can have tried."""
+    replace(package / "_built.py", f'TORCH = "{torch_version}"\n')
+    replace(package / "lib" / "librope.so", "not a library")
+
+
 def import_error(package):
     """The one line that import prints when it fails, and nothing but an ImportError."""
     result = run_python("import torch_rope", path=package.parent)
@@ -45,7 +63,7 @@ def import_error(package):
     assert last.startswith("ImportError: torch_rope cannot be loaded: ")
     assert f"found torch {torch.__version__}" in last
     assert str(package / "lib" / "librope.so") in last
-    assert "pip install --no-build-isolation" in last
+    assert BUILD in last
     return last
 
 
@@ -54,48 +72,53 @@ def test_the_copy_works(package):
     assert result.stdout.strip() == str(package / "__init__.py"), result.stderr
 
 
-def test_missing_library(package):
-    (package / "lib" / "librope.so").unlink()
-    assert "it is not built" in import_error(package)
-
-
-def test_nothing_built(package):
-    (package / "_built.py").unlink()
-    assert "it is not built" in import_error(package)
+@pytest.mark.parametrize("missing", ["lib/librope.so", "_built.py"])
+def test_not_built(package, missing):
+    (package / missing).unlink()
+    assert "cannot be loaded: it is not built (" in import_error(package)
 
 
 @pytest.mark.parametrize(
-    "names", [[], ["_C.cpython-39-x86_64-linux-gnu.so"]], ids=["none", "other"]
+    ("built", "minor"),
+    [("1.99.0+cpu", "1.99"), ("2.150.0", "2.150")],
+    ids=["older", "same_first_digits"],
 )
-def test_no_extension_for_this_python(package, names):
+def test_library_of_another_torch(package, built, minor):
+    built_for(package, built)
+    said = import_error(package)
+    assert f"it was built for torch {built}, and this is torch {torch.__version__} (" in said
+    assert f"install that torch, `python -m pip install 'torch=={minor}.*'`, or {BUILD}" in said
+
+
+def test_library_of_another_patch_of_this_torch(package):
+    major, minor = torch.__version__.split(".")[:2]
+    replace(package / "_built.py", f'TORCH = "{major}.{minor}.99"\n')
+    result = run_python("import torch_rope", path=package.parent)
+    assert result.returncode == 0, result.stderr
+
+
+def test_extension_of_another_python(package):
     for extension in package.glob("_C*.so"):
         extension.unlink()
-    for name in names:
-        (package / name).touch()
-    there = ", ".join(names) or "none at all"
-    assert f"no extension module for this Python; there is {there}" in import_error(package)
+    others = ["_C.cpython-38-x86_64-linux-gnu.so", "_C.cpython-39-x86_64-linux-gnu.so"]
+    for other in others:
+        (package / other).touch()
+    said = import_error(package)
+    assert f"it has no extension module for this Python; there is {', '.join(others)} (" in said
+    assert f"and Python {PYTHON}); use the Python that it was installed with, or " in said
 
 
-def break_library(package):
-    (package / "lib" / "librope.so").unlink()
-    (package / "lib" / "librope.so").write_bytes(b"not a library")
+def test_missing_extension(package):
+    for extension in package.glob("_C*.so"):
+        extension.unlink()
+    assert "no extension module for this Python; there is none at all (" in import_error(package)
 
 
 def test_library_that_does_not_load(package):
-    break_library(package)
-    error = import_error(package)
-    assert "its binaries, built for torch" in error
-    assert "do not load: " in error
-
-
-def test_library_of_another_torch(package):
-    """It is not even opened: another torch's may crash."""
-    break_library(package)
-    (package / "_built.py").unlink()
-    (package / "_built.py").write_text('TORCH = "1.99.0+cpu"\n')
-    error = import_error(package)
-    assert f"it was built for torch 1.99.0+cpu, and this is torch {torch.__version__} " in error
-    assert "install that torch, `python -m pip install 'torch==1.99.*'`, or build" in error
+    replace(package / "lib" / "librope.so", "not a library")
+    said = import_error(package)
+    assert f"built for torch {torch_rope.build_info()['torch_built']}, it does not load: " in said
+    assert "file too short" in said
 
 
 def test_fork_after_import():
