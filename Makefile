@@ -7,7 +7,7 @@ RUN := .venv/bin/python
 NO_PYTHON := No $(PYTHON) on the PATH: install Python 3.11 or newer, or name one, as in make test PYTHON=python3.11.
 SETUP := @command -v "$(PYTHON)" >/dev/null || { echo "$(NO_PYTHON)" >&2; exit 1; }; "$(PYTHON)" scripts/setup.py
 
-.PHONY: help setup demo bench figures accuracy test test-oldest fuzz sanitizers check mutants same-bits wheel test-wheel sass format clean
+.PHONY: help setup demo bench figures accuracy test test-oldest fuzz sanitizers check mutants same-bits wheel test-wheel sass docs format clean
 .NOTPARALLEL:
 
 help:  ## this list
@@ -63,6 +63,11 @@ same-bits:  ## the same results from every compiler, NEON under emulation
 sass:  ## what nvcc made of the kernels: registers, threads, instructions; into docs/: ARGS=--write
 	$(SETUP) sass
 	@$(RUN) scripts/check/sass.py $(ARGS)
+
+docs:  ## the reference of the C++ headers, as HTML in build/doxygen
+	$(SETUP) check
+	@$(RUN) scripts/check/api_docs.py
+	@echo build/doxygen/html/index.html
 
 format:  ## what the format gate wants, done
 	$(SETUP) check

@@ -52,6 +52,9 @@ Status launch_turns(const Real* inv_freq, int64_t count, uint64_t* turns, void* 
   if (count < 0) return Status::kExtent;
   if (count == 0) return Status::kSuccess;
   if (inv_freq == nullptr || turns == nullptr) return Status::kNullPointer;
+  const bool aligned = reinterpret_cast<uintptr_t>(inv_freq) % sizeof(Real) == 0 &&
+                       reinterpret_cast<uintptr_t>(turns) % sizeof(uint64_t) == 0;
+  if (!aligned) return Status::kAlignment;
   void* values[] = {&inv_freq, &count, &turns};
   return status_of(cudaLaunchKernel(reinterpret_cast<const void*>(&turns_kernel<Real>),
                                     dim3(blocks_for(count, kThreads)), dim3(kThreads), values, 0,

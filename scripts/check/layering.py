@@ -12,7 +12,7 @@ from tree import CPP, ROOT, files, finish
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*[<"]([^>"]+)[>"]')
 TORCH = re.compile(r"^(torch|ATen|c10|caffe2)/|^pybind11/|^Python\.h$")
-CSRC = re.compile(r"(^|/)csrc/|^rope/(rope|torch_version|version)\.h$")
+CSRC = re.compile(r"(^|/)csrc/|^rope/(rope|options|torch_version|version)\.h$")
 PYTHON = re.compile(
     r"^Python\.h$|^pybind11/|^torch/(extension|python)\.h$|^torch/csrc/(utils/py|Dtype)"
 )

@@ -24,6 +24,7 @@ GATES = {
     "places": "no machine's own paths",
     "layering": "python → csrc → kernels, CUDA in its rooms",
     "typing_strict": "mypy --strict on the package",
+    "api_docs": "the C++ reference is complete",
     "headers": "every header compiles alone",
     "oldest_torch": "csrc compiles against torch 2.11",
     "sass": "kernels: widths, registers, instructions",

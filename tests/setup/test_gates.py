@@ -15,6 +15,25 @@ ROOT = Path(__file__).resolve().parents[2]
 
 GOOD = {
     "kernels/scale.h": "#pragma once\n\ninline int twice(int x) {\n  return 2 * x;\n}\n",
+    "kernels/include/rope/size.h": """/// @file
+/// Sizes.
+#pragma once
+
+/// How large something is.
+enum class Size {
+  kSmall,  ///< less than
+  kLarge,  ///< more than
+};
+
+/// The larger one.
+/// @param one   the first
+/// @param other the second
+/// @return one of both
+Size larger(Size one, Size other);
+""",
+    "csrc/include/rope/version.h.in": "/// @file\n/// The version.\n#pragma once\n",
+    "docs/cpp.md": "# C++\n",
+    "docs/install.md": "# Installation\n",
     "csrc/a.cpp": "int answer() {\n  return 42;\n}\n",
     "python/torch_rope/__init__.py": "def twice(x: int) -> int:\n    return 2 * x\n",
     "README.md": "A relative path, such as build/log, is fine; so are /usr/include and a/home/b.\n",
@@ -27,8 +46,9 @@ def tree(tmp_path):
     shutil.copytree(
         ROOT / "scripts", tmp_path / "scripts", ignore=shutil.ignore_patterns("__pycache__")
     )
-    for name in ("pyproject.toml", ".clang-format", ".gitignore"):
-        shutil.copy(ROOT / name, tmp_path)
+    (tmp_path / "docs").mkdir()
+    for name in ("pyproject.toml", ".clang-format", ".gitignore", "docs/Doxyfile"):
+        shutil.copy(ROOT / name, tmp_path / name)
     (tmp_path / "build" / "torch-2.11" / "torch" / "include").mkdir(parents=True)
     (tmp_path / "build" / "torch-2.11" / "stamp").write_text("2.11.0")
     command = f"g++ -std=c++20 -isystem /x/torch/include -o a.o -c '{tmp_path}/csrc/a.cpp'"
@@ -55,9 +75,28 @@ def tree(tmp_path):
 GATES = ["formatting", "lint", "file_size", "places", "layering", "headers", "oldest_torch"]
 
 
-@pytest.mark.parametrize("gate", [*GATES, "typing_strict"])
+@pytest.mark.parametrize("gate", [*GATES, "typing_strict", "api_docs"])
 def test_green(tree, gate):
     assert tree(gate, {}) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("said", "complaint"),
+    [
+        ("/// @file\n/// Sizes.\n", "size.h: the header has no @file"),
+        ("/// How large something is.\n", "Size (enumeration) of file size.h is not documented"),
+        ("  ///< less than", "the value kSmall is not documented"),
+        ("/// @param other the second\n", "parameter 'other'"),
+        ("/// @return one of both\n", "return type of member larger is not documented"),
+    ],
+    ids=["file", "enumeration", "value", "parameter", "result"],
+)
+def test_incomplete_api_docs(tree, said, complaint):
+    header = "kernels/include/rope/size.h"
+    assert said in GOOD[header]
+    status, output = tree("api_docs", {header: GOOD[header].replace(said, "")})
+    assert status == 1
+    assert complaint in output
 
 
 # Put together here, so that this file itself passes.
