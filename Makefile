@@ -82,4 +82,5 @@ test-wheel:  ## the Python tests on the wheel, without compilers: ARGS="tests/py
 	@$(RUN) scripts/test_wheel.py $(ARGS)
 
 clean:  ## all build output; .venv stays
-	rm -rf build dist python/torch_rope/include python/torch_rope/lib python/torch_rope/*.so
+	rm -rf build dist python/torch_rope/include python/torch_rope/lib python/torch_rope/*.so \
+	  python/torch_rope/_built.py python/*.egg-info

@@ -51,4 +51,5 @@ write_basic_package_version_file(${CMAKE_CURRENT_BINARY_DIR}/RopeConfigVersion.c
 install(FILES ${CMAKE_CURRENT_BINARY_DIR}/RopeConfig.cmake
               ${CMAKE_CURRENT_BINARY_DIR}/RopeConfigVersion.cmake
         DESTINATION ${package_folder})
-install(FILES LICENSE DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/rope COMPONENT standalone)
+install(FILES LICENSE LICENSE-THIRD-PARTY NOTICE
+        DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/rope COMPONENT standalone)

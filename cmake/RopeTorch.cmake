@@ -131,6 +131,9 @@ macro(rope_find_torch)
     message(FATAL_ERROR "rope: no torch found: ${ROPE_TORCH_ADVICE}")
   endif()
   rope_torch_version("${ROPE_TORCH_ROOT}" ROPE_TORCH_VERSION)
+  # Another torch in the same place is another build.
+  set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS
+    "${ROPE_TORCH_ROOT}/include/torch/headeronly/version.h")
   message(STATUS "rope: torch ${ROPE_TORCH_VERSION} in ${ROPE_TORCH_ROOT}")
   rope_import_torch(rope::torch "${ROPE_TORCH_ROOT}")
   if(ROPE_PYTHON)

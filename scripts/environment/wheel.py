@@ -33,7 +33,11 @@ def build(folder: Path) -> Path:
 
 
 def build_sdist(folder: Path) -> Path:
-    command = [sys.executable, "setup.py", "-q", "sdist", "--dist-dir", str(folder)]
+    # Apart from what setuptools notes of a wheel that may be built at the same time.
+    information = folder / "information"
+    information.mkdir(exist_ok=True)
+    apart = ["egg_info", "--egg-base", str(information)]
+    command = [sys.executable, "setup.py", "-q", *apart, "sdist", "--dist-dir", str(folder)]
     step(
         "source distribution",
         command,
@@ -41,6 +45,7 @@ def build_sdist(folder: Path) -> Path:
         advice="setuptools could not pack the sources: see the lines above",
         env=packages.environment(),
     )
+    shutil.rmtree(information)
     return max(folder.glob("*.tar.gz"), key=lambda file: file.stat().st_mtime)
 
 

@@ -3,6 +3,7 @@ compiler. make test-wheel runs all Python tests there; here are a few.
 """
 
 import os
+import re
 import subprocess
 import sys
 import tarfile
@@ -35,9 +36,11 @@ def check_contents(file):
     assert {"lib/cmake/Rope/RopeConfig.cmake", "include/rope/kernels.h"} <= package
     assert not [name for name in names if name.endswith((".a", ".pyc")) or "test" in name]
     (information,) = {name.split("/")[0] for name in names if ".dist-info/" in name}
-    assert {f"{information}/licenses/LICENSE", f"{information}/licenses/NOTICE"} <= names
+    licences = {"LICENSE", "LICENSE-THIRD-PARTY", "NOTICE"}
+    assert {f"{information}/licenses/{name}" for name in licences} <= names
     metadata = content[f"{information}/METADATA"].decode()
-    assert "Requires-Dist: torch==" in metadata
+    (built,) = re.findall(rb'^TORCH = "(\d+\.\d+)\.', content["torch_rope/_built.py"], re.MULTILINE)
+    assert f"Requires-Dist: torch=={built.decode()}.*\n" in metadata
     place = os.fsencode(f"{ROOT}/")
     assert [name for name, data in content.items() if place in data] == []
 
@@ -82,7 +85,14 @@ def test_source_distribution(tmp_path, toolless):
     assert not [path for path in sources.rglob("*") if path.suffix in {".so", ".a", ".o"}]
     assert not (sources / "python" / "torch_rope" / "_built.py").exists()
     assert "Requires-Dist: torch>=2.11" in (sources / "PKG-INFO").read_text()
-    for name in ("LICENSE", "NOTICE", "README.md", "setup.py", "pyproject.toml"):
+    for name in (
+        "LICENSE",
+        "LICENSE-THIRD-PARTY",
+        "NOTICE",
+        "README.md",
+        "setup.py",
+        "pyproject.toml",
+    ):
         assert (sources / name).is_file()
     options = ["-DROPE_CUDA=OFF", f"-DPython_EXECUTABLE={sys.executable}"]
     succeed("cmake", "-S", sources, "-B", tmp_path / "build", *options, env=toolless)

@@ -94,7 +94,21 @@ def test_a_driver_that_is_asked_says_so(driver):
     assert log.exists()
 
 
+# Whether the first GPU has a context, by the driver's own word, before and after torch uses it.
+CONTEXT = """
+import ctypes, torch, torch_rope
+driver = ctypes.CDLL("libcuda.so.1")
+def active():
+    flags, is_active = ctypes.c_uint(), ctypes.c_int()
+    assert driver.cuInit(0) == 0
+    assert driver.cuDevicePrimaryCtxGetState(0, ctypes.byref(flags), ctypes.byref(is_active)) == 0
+    return is_active.value
+print(torch.cuda.is_initialized(), active())
+torch.zeros(1, device="cuda:0")
+print(torch.cuda.is_initialized(), active())
+"""
+
+
 @pytest.mark.cuda
 def test_no_context():
-    code = "import torch, torch_rope; print(torch.cuda.is_initialized())"
-    assert printed(code) == ["False"]
+    assert printed(CONTEXT) == ["False", "0", "True", "1"]
