@@ -6,11 +6,12 @@ import subprocess
 from environment import cmake
 
 
-def run(*command, env=None):
+def run(*command, env=None, cwd=None):
     """Returns the status and everything that was printed."""
     result = subprocess.run(
         [str(word) for word in command],
         env=env,
+        cwd=cwd,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -21,8 +22,8 @@ def run(*command, env=None):
     return result.returncode, result.stdout
 
 
-def succeed(*command, env=None):
-    status, output = run(*command, env=env)
+def succeed(*command, env=None, cwd=None):
+    status, output = run(*command, env=env, cwd=cwd)
     assert status == 0, f"{' '.join(map(str, command))}\n{output[-4000:]}"
     return output
 

@@ -3,9 +3,10 @@ other piece of C++ on the page, in one function.
 """
 
 import re
-import subprocess
 import sys
 from pathlib import Path
+
+from programs import succeed
 
 from environment.report import ROOT
 
@@ -51,21 +52,6 @@ def steps():
     return typed, re.search(r"^It prints `(.*?)`", first, re.MULTILINE)[1]
 
 
-def run(*command, **options):
-    """What it prints."""
-    result = subprocess.run(
-        command,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-        **options,
-    )
-    assert result.returncode == 0, result.stdout
-    return result.stdout
-
-
 def test_page(tmp_path, prefix, toolless):
     """Of the installed and moved Rope; one build for both, as it takes a while."""
     pieces = SNIPPETS.format(
@@ -80,9 +66,9 @@ def test_page(tmp_path, prefix, toolless):
     typed = typed.replace(link.format("first"), link.format("first") + more)
     path = f"{Path(sys.executable).parent}:{toolless['PATH']}"
     env = {**toolless, "prefix": str(prefix), "PATH": path}
-    printed = run("bash", "-e", "-c", typed, cwd=tmp_path, env=env)
+    printed = succeed("bash", "-e", "-c", typed, cwd=tmp_path, env=env)
     assert printed.splitlines()[-1] == promised
 
     (said,) = re.findall(r"// (rope::apply: .*)$", section("Errors"), re.MULTILINE)
-    printed = run(tmp_path / "build" / "snippets", env=toolless)
+    printed = succeed(tmp_path / "build" / "snippets", env=toolless)
     assert printed.splitlines() == [said, "success", "the same bits"]

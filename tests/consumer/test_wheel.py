@@ -4,7 +4,6 @@ compiler. make test-wheel runs all Python tests there; here are a few.
 
 import os
 import re
-import subprocess
 import sys
 import tarfile
 import zipfile
@@ -71,9 +70,7 @@ def test_wheel(tmp_path):
     assert prefix == place.removesuffix("/__init__.py")
     assert "'torch_built': " in built
     tests = [f"tests/python/test_{name}.py" for name in TESTS]
-    command = [python, "-m", "pytest", "-q", "-p", "no:cacheprovider", *tests]
-    result = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
-    assert result.returncode == 0, result.stdout[-4000:]
+    succeed(python, "-m", "pytest", "-q", "-p", "no:cacheprovider", *tests, env=env, cwd=ROOT)
     check_types(python, tmp_path)
 
 
