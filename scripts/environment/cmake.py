@@ -68,7 +68,8 @@ def configure(preset: str, python: Path = packages.PYTHON) -> None:
     """Without GoogleTest, and without a network to fetch it, the C++ tests are left out.
     python: whose torch the library is built for."""
     arguments = []
-    facts = [os.environ.get("CXX", ""), os.environ.get("CUDACXX", "")]
+    presets = (ROOT / "CMakePresets.json").read_text(encoding="utf-8")
+    facts = [os.environ.get("CXX", ""), os.environ.get("CUDACXX", ""), presets]
     if preset not in ("asan", "tsan"):
         torch = requirements.installed(python, ["torch"]).get("torch", "none")
         arguments.append(f"-DPython_EXECUTABLE={python}")

@@ -14,16 +14,17 @@ std::atomic<int64_t> allocations{0};
 
 }  // namespace
 
-// Each form of new comes to this one.
-void* operator new(std::size_t size) {
+// Each form of new comes to this one. Where g++ sees into one of a pair alone, it takes malloc and
+// free for a mismatch.
+__attribute__((noinline)) void* operator new(std::size_t size) {
   allocations.fetch_add(1);
   if (void* memory = std::malloc(size)) return memory;
   throw std::bad_alloc();
 }
-void operator delete(void* memory) noexcept {
+__attribute__((noinline)) void operator delete(void* memory) noexcept {
   std::free(memory);
 }
-void operator delete(void* memory, std::size_t) noexcept {
+__attribute__((noinline)) void operator delete(void* memory, std::size_t) noexcept {
   std::free(memory);
 }
 
