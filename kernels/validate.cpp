@@ -131,7 +131,8 @@ const char* status_text(Status status) noexcept {
     case Status::kRotaryDim:
       return "rotary_dim must be even and between 2 and 1024";
     case Status::kExtent:
-      return "an extent is negative, or a count does not fit 63 bits";
+      return "an extent is negative, a count does not fit 63 bits, a slice lies outside, or "
+             "sequences are in several batches";
     case Status::kAxes:
       return "num_axes must be between 1 and 8";
     case Status::kNoAngles:

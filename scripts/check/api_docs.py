@@ -33,6 +33,8 @@ def run() -> list[str]:
         check=False,
     )
     lines = [line.replace(f"{ROOT}/", "") for line in result.stderr.splitlines() if line.strip()]
+    if result.returncode != 0:
+        lines.append(f"doxygen ended with status {result.returncode}")
     # Of a group it says everything once for the group and once for what holds it.
     return list(dict.fromkeys(lines))
 
@@ -42,9 +44,24 @@ def has_words(element: ElementTree.Element) -> bool:
     return any("".join(part.itertext()).strip() for part in parts if part is not None)
 
 
+def empty_commands(member: ElementTree.Element) -> Iterator[str]:
+    """A @param or @return that nothing follows counts as documentation to doxygen."""
+    for item in member.iter("parameteritem"):
+        description = item.find("parameterdescription")
+        if description is None or not "".join(description.itertext()).strip():
+            names = ", ".join(str(name.text) for name in item.iter("parametername"))
+            yield f"@param {names} of {member.findtext('name')} says nothing"
+    for section in member.iter("simplesect"):
+        if section.get("kind") == "return" and not "".join(section.itertext()).strip():
+            yield f"@return of {member.findtext('name')} says nothing"
+
+
 def unsaid() -> Iterator[str]:
-    """What doxygen does not warn of: values of enumerations, and headers."""
-    for file in sorted((FOLDER / "xml").glob("*.xml")):
+    """What doxygen does not warn of: enumerations' values, empty commands, namespaces, headers."""
+    files = sorted((FOLDER / "xml").glob("*.xml"))
+    if not files:
+        yield "doxygen has read no header"
+    for file in files:
         root = ElementTree.parse(file).getroot()
         for member in root.iter("memberdef"):
             place = member.find("location")
@@ -52,11 +69,14 @@ def unsaid() -> Iterator[str]:
             for value in member.iter("enumvalue"):
                 if not has_words(value):
                     yield f"{where}: the value {value.findtext('name')} is not documented"
+            yield from (f"{where}: {complaint}" for complaint in empty_commands(member))
         for compound in root.iter("compounddef"):
             name = str(compound.findtext("compoundname"))
             is_header = compound.get("kind") == "file" and name.endswith((".h", ".h.in"))
             if is_header and not has_words(compound):
                 yield f"{name}: the header has no @file that says what it is for"
+            if compound.get("kind") == "namespace" and not has_words(compound):
+                yield f"the namespace {name} is not documented"
 
 
 def main() -> int:

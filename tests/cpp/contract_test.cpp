@@ -14,8 +14,8 @@ std::atomic<int64_t> allocations{0};
 
 }  // namespace
 
-// Each form of new comes to this one. Where g++ sees into one of a pair alone, it takes malloc and
-// free for a mismatch.
+// Each form of new comes to this one, but those for wider alignment. Where g++ sees into one of a
+// pair alone, it takes malloc and free for a mismatch.
 __attribute__((noinline)) void* operator new(std::size_t size) {
   allocations.fetch_add(1);
   if (void* memory = std::malloc(size)) return memory;

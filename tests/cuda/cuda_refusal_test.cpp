@@ -36,6 +36,16 @@ TEST(CudaRefusalTest, OfTurnsNamesTheNullPointer) {
   EXPECT_EQ(launch_turns_cuda(nowhere, -1, nullptr, nullptr), Status::kExtent);
 }
 
+TEST(CudaRefusalTest, OfTurnsNamesTheAddressThatIsNotAligned) {
+  const auto* const values = fake_address<double>(0x10000);
+  auto* const turns = fake_address<uint64_t>(0x20000);
+  EXPECT_EQ(launch_turns_cuda(fake_address<double>(0x10004), 3, turns, nullptr),
+            Status::kAlignment);
+  EXPECT_EQ(launch_turns_cuda(fake_address<float>(0x10002), 3, turns, nullptr), Status::kAlignment);
+  EXPECT_EQ(launch_turns_cuda(values, 3, fake_address<uint64_t>(0x20004), nullptr),
+            Status::kAlignment);
+}
+
 TEST(CudaRefusalTest, OfTooManyHostTurns) {
   Params params = fake_params({});
   params.num_axes = 8;

@@ -19,6 +19,9 @@ GOOD = {
 /// Sizes.
 #pragma once
 
+/// What is measured.
+namespace sizes {
+
 /// How large something is.
 enum class Size {
   kSmall,  ///< less than
@@ -30,6 +33,8 @@ enum class Size {
 /// @param other the second
 /// @return one of both
 Size larger(Size one, Size other);
+
+}  // namespace sizes
 """,
     "csrc/include/rope/version.h.in": "/// @file\n/// The version.\n#pragma once\n",
     "docs/cpp.md": "# C++\n",
@@ -84,12 +89,24 @@ def test_green(tree, gate):
     ("said", "complaint"),
     [
         ("/// @file\n/// Sizes.\n", "size.h: the header has no @file"),
-        ("/// How large something is.\n", "Size (enumeration) of file size.h is not documented"),
+        ("/// What is measured.\n", "the namespace sizes is not documented"),
+        ("/// How large something is.\n", "Size (enumeration) of namespace sizes is not"),
         ("  ///< less than", "the value kSmall is not documented"),
         ("/// @param other the second\n", "parameter 'other'"),
-        ("/// @return one of both\n", "return type of member larger is not documented"),
+        (" the second", "@param other of larger says nothing"),
+        ("/// @return one of both\n", "return type of member sizes::larger is not documented"),
+        (" one of both", "@return of larger says nothing"),
     ],
-    ids=["file", "enumeration", "value", "parameter", "result"],
+    ids=[
+        "file",
+        "namespace",
+        "enumeration",
+        "value",
+        "parameter",
+        "empty-parameter",
+        "result",
+        "empty-result",
+    ],
 )
 def test_incomplete_api_docs(tree, said, complaint):
     header = "kernels/include/rope/size.h"
@@ -97,6 +114,17 @@ def test_incomplete_api_docs(tree, said, complaint):
     status, output = tree("api_docs", {header: GOOD[header].replace(said, "")})
     assert status == 1
     assert complaint in output
+
+
+def test_api_docs_need_a_doxygen_that_works(tree, tmp_path, monkeypatch):
+    broken = tmp_path / "bin" / "doxygen"
+    broken.parent.mkdir()
+    broken.write_text("#!/bin/sh\nexit 139\n")
+    broken.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{broken.parent}:{os.environ['PATH']}")
+    status, output = tree("api_docs", {})
+    assert status == 1
+    assert "doxygen ended with status 139" in output
 
 
 # Put together here, so that this file itself passes.

@@ -43,10 +43,12 @@ struct Options {
   /// Components of a head that are rotated: even, 2 … 1024. 0: as wide as the table or inv_freq,
   /// else the head less rotary_offset, which q and k then agree on.
   int64_t rotary_dim = 0;
-  int64_t rotary_offset = 0;    ///< where they start; negative counts from the end of the head
-  bool interleaved = false;     ///< pairs (2i, 2i + 1) instead of (i, i + n)
-  bool inverse = false;         ///< negative angles: the transpose, the backward pass
-  std::string layout = "bshd";  ///< or "bhsd", "sbhd", "thd", which is (T, H, D)
+  int64_t rotary_offset = 0;  ///< where they start; negative counts from the end of the head
+  bool interleaved = false;   ///< pairs (2i, 2i + 1) instead of (i, i + n)
+  bool inverse = false;       ///< negative angles: the transpose, the backward pass
+  /// Or "bhsd", "sbhd", "thd", which is (T, H, D). Three dimensions are read as "thd" under "bshd",
+  /// and refused under the other two.
+  std::string layout = "bshd";
   /// int32 or int64 (B,), added to the positions of a sequence on every axis; (N,) beside
   /// cu_seqlens, (1,) for three dimensions without.
   std::optional<at::Tensor> offsets;

@@ -121,7 +121,8 @@ inline void apply(const at::Tensor& q, const std::optional<at::Tensor>& k = std:
 }
 
 /// Rotates a copy. Differentiable any number of times in x and in a floating-point inv_freq, in
-/// reverse and in forward mode; tables are constants, and are refused where they require grad.
+/// reverse and in forward mode; tables are constants, and are refused where they or the inv_freq
+/// beside them require grad.
 /// @param x as q of apply(), but it may overlap anything, itself too
 /// @param pos,options as in apply()
 /// @return A tensor of x's type, laid out as at::empty_like lays it out. Components beside the
