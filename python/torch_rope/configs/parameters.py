@@ -61,13 +61,26 @@ _SAYING = {
     "rope_pct",
     "qk_rope_head_dim",
 }
-# Names with "rope" or "rotary" that change no frequency: the pairing, layers without a rotation,
-# and what transformers notes for itself.
+# By the model, or by a field that says it: what no schedule of one layer's frequencies can be.
+UNSUPPORTED = {
+    "eomt_dinov3": "its positions are coordinates in a picture: see torch_rope.fixed_point",
+    "ernie4_5_vl_moe": "its frequencies are in the order of M-RoPE's sections",
+    "ernie4_5_vl_moe_text": "its frequencies are in the order of M-RoPE's sections",
+}
+UNSUPPORTED_FIELDS = {
+    "layer_rope_theta": "each layer has a base of its own",
+    "rope_scaling_layers": "some layers alone are scaled",
+}
+# Names with "rope" or "rotary" that change no frequency: the pairing, whether or in which layers
+# there is a rotation, what is in rope_parameters too, and what transformers notes for itself.
 _HARMLESS = {
     "rope_interleave",
     "rope_interleaved",
     "no_rope_layers",
     "no_rope_layer_interval",
+    "partial_rotary_factor",
+    "use_mem_rope",
+    "compress_rope_theta",
     "ignore_keys_at_rope_validation",
     "_rope_type_labels",
 }
@@ -96,6 +109,7 @@ def read(fields: Fields, layer_type: str | None, seq_len: int | None) -> Paramet
     inner = fields.of_language_model
     if inner is not None and not _says_anything(fields):
         return read(inner, layer_type, seq_len)
+    _refuse_unsupported(fields)
     _refuse_unknown_fields(fields)
     if not _says_anything(fields):
         refuse(f"no key of a rotary embedding: one of {', '.join(sorted(_SAYING))} is needed")
@@ -128,6 +142,15 @@ def read(fields: Fields, layer_type: str | None, seq_len: int | None) -> Paramet
 
 def _says_anything(fields: Fields) -> bool:
     return any(fields.get(name) is not None for name in _SAYING)
+
+
+def _refuse_unsupported(fields: Fields) -> None:
+    reason = UNSUPPORTED.get(fields.get("model_type") or "")
+    if reason is not None:
+        refuse(f"model_type {fields.get('model_type')} is not supported: {reason}")
+    for name, reason in UNSUPPORTED_FIELDS.items():
+        if fields.get(name) is not None:
+            refuse(f"{name} is not supported: {reason}")
 
 
 def _refuse_unknown_fields(fields: Fields) -> None:
@@ -200,12 +223,17 @@ def _layer_config(fields: Fields, layer_type: str | None) -> Fields:
     """Gemma 4 has heads of different widths; transformers keeps a configuration for each type."""
     if layer_type is None or not fields.get("is_heterogeneous"):
         return fields
-    return Fields(fields.get("per_layer_config")[layer_type])
+    try:
+        return Fields(fields.get("per_layer_config")[layer_type])
+    except ValueError:  # layers of this type differ among themselves, but not in this
+        return fields
 
 
 def _head_dim(fields: Fields) -> int:
-    # DeepSeek rotates a part of the head that is a tensor of its own.
-    head_dim = fields.number("qk_rope_head_dim", "head_dim", "attention_head_dim", "kv_channels")
+    # DeepSeek rotates a part of the head that is a tensor of its own. Its class calls that part
+    # head_dim; a file of its does not, or means the whole.
+    names = ["head_dim", "attention_head_dim", "kv_channels"]
+    head_dim = fields.number(*(["qk_rope_head_dim"] if fields.is_dict else []), *names)
     if head_dim is None:
         width = fields.number("hidden_size", "n_embd", "d_model")
         heads = fields.number("num_attention_heads", "n_head", "n_heads")
@@ -218,7 +246,9 @@ def _head_dim(fields: Fields) -> int:
 def _rotary_dim(fields: Fields, partial: float | None, head_dim: int) -> int:
     if partial is not None:
         return int(head_dim * partial)
-    return int(fields.number("rotary_dim") or head_dim)
+    # A class of version 5 has made a partial_rotary_factor of it, or does not use it.
+    counts = fields.is_dict or fields.get("rope_parameters") is None
+    return int((fields.number("rotary_dim") if counts else None) or head_dim)
 
 
 def _checked_seq_len(seq_len: int | None) -> int | None:
