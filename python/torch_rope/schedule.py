@@ -148,6 +148,32 @@ class Schedule:
         )
         return Schedule(rows, self._attention_factor)
 
+    def plot(
+        self,
+        *others: Schedule,
+        labels: Iterable[str] | None = None,
+        trained_length: float | None = None,
+        ax: Any = None,
+    ) -> Any:
+        """Draws the wavelength of each pair, the positions in a whole turn, with matplotlib.
+
+        others: schedules to compare with; pairs that differ from this one's by more than a percent
+        are shaded. labels: one for each schedule. trained_length: a line; pairs above it never
+        made a whole turn in training. ax: matplotlib axes to draw into. Returns the axes.
+        """
+        from torch_rope import _plot
+
+        schedules = [self, *others]
+        if labels is None:
+            labels = [f"schedule {number}" for number in range(1, len(schedules) + 1)]
+        names = list(labels)
+        if len(names) != len(schedules):
+            raise ValueError(
+                f"Schedule.plot: labels must have {len(schedules)} entries, one for each schedule,"
+                f" got {len(names)}"
+            )
+        return _plot.plot(schedules, names, trained_length, ax)
+
     def _key(self) -> tuple[Any, ...]:
         values = tuple(self._inv_freq.flatten().tolist())
         return tuple(self._inv_freq.shape), values, self._attention_factor
