@@ -1,4 +1,6 @@
-"""Wavelengths of schedules as a picture, for Schedule.plot: the only module that wants matplotlib."""
+"""Wavelengths of schedules as a picture, for Schedule.plot: the only module that wants
+matplotlib.
+"""
 
 from __future__ import annotations
 
