@@ -53,6 +53,28 @@ class Schedule:
                 f"Schedule: attention_factor must be finite and > 0, got {attention_factor}"
             )
 
+    @classmethod
+    def from_config(
+        cls, config: Any, layer_type: str | None = None, seq_len: int | None = None
+    ) -> Schedule:
+        """Returns the schedule of a model, from its configuration.
+
+        config: a transformers configuration, an object or a dict, of version 4 (`rope_scaling`) or
+        5 (`rope_parameters`). layer_type: where these are nested by types of layers, which one is
+        meant. seq_len: for dynamic NTK and LongRoPE, whose frequencies depend on it, how many
+        positions there are, 0 ... seq_len - 1; None: as many as the model was trained on.
+
+        The frequencies, rounded to float32, are transformers' own to the bit: this repeats its
+        float32 arithmetic, where the builders of torch_rope.schedules are exact. M-RoPE's are of
+        one axis, as there; `on_axes` gives each pair its own.
+
+        A dict carries no defaults of its class. Raises ValueError, naming the key, for one that is
+        unknown or missing; a configuration is never changed.
+        """
+        from torch_rope import configs  # which needs this class
+
+        return configs.schedule_from(config, layer_type, seq_len)
+
     @property
     def inv_freq(self) -> Tensor:
         """A copy of the frequencies: float64, on the CPU, radians per position."""
@@ -125,6 +147,32 @@ class Schedule:
             self._inv_freq
         )
         return Schedule(rows, self._attention_factor)
+
+    def plot(
+        self,
+        *others: Schedule,
+        labels: Iterable[str] | None = None,
+        trained_length: float | None = None,
+        ax: Any = None,
+    ) -> Any:
+        """Draws the wavelength of each pair, the positions in a whole turn, with matplotlib.
+
+        others: schedules to compare with; pairs that differ from this one's by more than a percent
+        are shaded. labels: one for each schedule. trained_length: a line; pairs above it never
+        made a whole turn in training. ax: matplotlib axes to draw into. Returns the axes.
+        """
+        from torch_rope import _plot
+
+        schedules = [self, *others]
+        if labels is None:
+            labels = [f"schedule {number}" for number in range(1, len(schedules) + 1)]
+        names = list(labels)
+        if len(names) != len(schedules):
+            raise ValueError(
+                f"Schedule.plot: labels must have {len(schedules)} entries, one for each schedule,"
+                f" got {len(names)}"
+            )
+        return _plot.plot(schedules, names, trained_length, ax)
 
     def _key(self) -> tuple[Any, ...]:
         values = tuple(self._inv_freq.flatten().tolist())
