@@ -4,8 +4,8 @@
 """
 
 from torch_rope import _fake as _fake
+from torch_rope import compat, reference, schedules
 from torch_rope import integrations as integrations
-from torch_rope import reference, schedules
 from torch_rope._library import cmake_prefix_path
 from torch_rope.coordinates import fixed_point
 from torch_rope.module import RotaryEmbedding
@@ -33,6 +33,7 @@ __all__ = [
     "apply_qkv",
     "build_info",
     "cmake_prefix_path",
+    "compat",
     "cos_sin_table",
     "explain",
     "fixed_point",

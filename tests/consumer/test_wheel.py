@@ -29,8 +29,8 @@ def check_contents(file):
         names = set(members.namelist())
         content = {name: members.read(name) for name in names}
     package = {name.removeprefix("torch_rope/") for name in names if name.startswith("torch_rope/")}
-    expected = {path.name for path in (ROOT / "python" / "torch_rope").glob("*.py*")}
-    assert expected - {"__pycache__"} <= package
+    sources = ROOT / "python" / "torch_rope"
+    assert {path.relative_to(sources).as_posix() for path in sources.rglob("*.py")} <= package
     assert {"py.typed", "_C.pyi", "_built.py", "lib/librope.so", "include/rope/rope.h"} <= package
     assert {"lib/cmake/Rope/RopeConfig.cmake", "include/rope/kernels.h"} <= package
     assert not [name for name in names if name.endswith((".a", ".pyc")) or "test" in name]

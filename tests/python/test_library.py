@@ -36,8 +36,9 @@ def package(tmp_path):
     """A copy of the package, of links, that a test may break."""
     copy = tmp_path / "torch_rope"
     (copy / "lib").mkdir(parents=True)
-    for source in [*PACKAGE.glob("*.py"), *PACKAGE.glob("_C*.so"), PACKAGE / "integrations"]:
-        (copy / source.name).symlink_to(source)
+    for source in PACKAGE.iterdir():
+        if source.name not in ("lib", "include", "share", "__pycache__"):
+            (copy / source.name).symlink_to(source)
     (copy / "lib" / "librope.so").symlink_to(PACKAGE / "lib" / "librope.so")
     return copy
 

@@ -4,9 +4,10 @@ Parts of torch that take long to import get theirs when somebody imports them: e
 a module of torch and the module here that tells it of the operators.
 """
 
+from torch_rope.integrations import transformers
 from torch_rope.integrations._after_import import import_after
 
-__all__: list[str] = []
+__all__ = ["transformers"]
 
 import_after("torch.distributed.tensor", "torch_rope.integrations.dtensor")
 import_after("torch.utils.flop_counter", "torch_rope.integrations.flops")
