@@ -35,6 +35,8 @@ def set_up(purpose: str) -> int:
     if purpose in ("bench", "test"):
         packages.install_peers()
     system.need_python_headers()
+    if purpose in ("test", "check"):
+        system.want_doxygen()
     cmake.build("dev")
     cmake.install("dev", ROOT / "python" / "torch_rope")
     _install_editable()

@@ -101,6 +101,12 @@ def has_google_test() -> bool:
     return apt_install("libgtest-dev")
 
 
+def want_doxygen() -> None:
+    """For the gate api_docs and its tests."""
+    if shutil.which("doxygen") is None and not apt_install("doxygen"):
+        leave_out("the check of the C++ reference: no doxygen (apt-get install doxygen).")
+
+
 def need_space(folder: Path, gigabytes: int, what: str) -> None:
     free = shutil.disk_usage(folder).free / 1e9
     if free < gigabytes:
