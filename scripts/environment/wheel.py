@@ -16,10 +16,6 @@ OURS = ("torch_rope", "__editable__")  # what the editable install has left amon
 
 def build(folder: Path) -> Path:
     """The wheel, of what is in build/dev: nothing is compiled a second time."""
-    # What setuptools left there would go into the wheel, modules that are gone included.
-    for left in (*(ROOT / "build").glob("lib.*"), *(ROOT / "build").glob("bdist.*")):
-        shutil.rmtree(left)
-    before = set(folder.glob("*.whl"))
     command = [sys.executable, "-m", "pip", "wheel", "--no-build-isolation", "--no-deps"]
     step(
         "wheel",
@@ -28,8 +24,7 @@ def build(folder: Path) -> Path:
         advice="pip could not build the wheel: see the lines above",
         env={**packages.environment(), "ROPE_PRESET": "dev"},
     )
-    made = set(folder.glob("*.whl")) - before or before
-    return max(made, key=lambda file: file.stat().st_mtime)
+    return max(folder.glob("*.whl"), key=lambda file: file.stat().st_mtime)
 
 
 def build_sdist(folder: Path) -> Path:

@@ -245,3 +245,8 @@ def test_transformer_engine_of_ragged_batches():
 def test_refused(call, said):
     with pytest.raises(ValueError, match=said):
         call()
+
+
+def test_refused_type():
+    with pytest.raises(TypeError, match="freqs_cis must be a complex tensor without use_real"):
+        compat.diffusers.apply_rotary_emb(random(B, S, H, D), tables(S), use_real=False)

@@ -28,7 +28,11 @@ def apply_rotary_emb(
     interleaved pairs of (batch, seq, heads, dim).
     """
     if not use_real:
-        assert isinstance(freqs_cis, Tensor)
+        if not isinstance(freqs_cis, Tensor):
+            raise TypeError(
+                "apply_rotary_emb: freqs_cis must be a complex tensor without use_real, got"
+                f" {type(freqs_cis).__name__}"
+            )
         values = freqs_cis if freqs_cis.dim() == 3 else freqs_cis.unsqueeze(0)
         cos, sin = torch.view_as_real(values).unbind(-1)
         return ops.rotate(x, cos=cos, sin=sin, interleaved=True)

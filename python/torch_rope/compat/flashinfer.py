@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from torch_rope import ops
-from torch_rope.compat._heads import by_heads
+from torch_rope.compat.vllm import rotary_embedding
 
 __all__ = ["apply_rope_with_cos_sin_cache_inplace"]
 
@@ -23,11 +22,4 @@ def apply_rope_with_cos_sin_cache_inplace(
     positions: (nnz,). query, key: (nnz, heads · head_size). cos_sin_cache: (max_seq_len,
     rotary_dim) = [cos | sin], float32. is_neox: half-split pairs, else interleaved ones.
     """
-    num_tokens = positions.numel()
-    ops.apply(
-        by_heads(query, num_tokens, head_size),
-        by_heads(key, num_tokens, head_size),
-        positions,
-        cos_sin=cos_sin_cache,
-        interleaved=not is_neox,
-    )
+    rotary_embedding(positions, query, key, head_size, cos_sin_cache, is_neox)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from torch import Tensor
 
 from torch_rope import ops
-from torch_rope.compat._heads import by_heads
 
 __all__ = ["rotary_embedding"]
 
@@ -25,9 +24,10 @@ def rotary_embedding(
     [cos | sin]. is_neox: half-split pairs, else interleaved ones.
     """
     pos = positions.flatten()
+    by_heads = (pos.numel(), -1, head_size)
     ops.apply(
-        by_heads(query, pos.numel(), head_size),
-        None if key is None else by_heads(key, pos.numel(), head_size),
+        query.view(by_heads),
+        None if key is None else key.view(by_heads),
         pos,
         cos_sin=cos_sin_cache,
         interleaved=not is_neox,

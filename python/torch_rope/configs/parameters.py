@@ -103,6 +103,11 @@ class Parameters:
             refuse(f"rope_type {self.rope_type} needs max_position_embeddings")
         return self.max_position_embeddings
 
+    def original_length(self) -> int:
+        """Of the context that a type extends: max_position_embeddings where none is given."""
+        length: int = self.given[_LENGTH] if _LENGTH in self.given else self.length()
+        return length
+
 
 def read(fields: Fields, layer_type: str | None, seq_len: int | None) -> Parameters:
     """Raises ValueError for what is missing, unknown or contradictory, naming the key."""
@@ -124,10 +129,8 @@ def read(fields: Fields, layer_type: str | None, seq_len: int | None) -> Paramet
     partial = given.get("partial_rotary_factor")
     if partial is None:
         partial = layer.number("partial_rotary_factor", "rotary_pct", "rope_pct")
-    if rope_type in _EXTENDING:
-        given.setdefault(_LENGTH, layer.get("max_position_embeddings"))
-        if not is_nested and fields.get(_LENGTH) is not None:
-            given[_LENGTH] = fields.get(_LENGTH)
+    if rope_type in _EXTENDING and not is_nested and fields.get(_LENGTH) is not None:
+        given[_LENGTH] = fields.get(_LENGTH)
     return Parameters(
         rope_type=rope_type,
         base=_base(fields, given),

@@ -59,7 +59,7 @@ def _yarn_factors(parameters: Parameters) -> tuple[float, float]:
     given = parameters.given
     factor = given.get("factor")
     if factor is None:
-        factor = parameters.length() / given["original_max_position_embeddings"]
+        factor = parameters.length() / parameters.original_length()
     attention_factor = given.get("attention_factor")
     if attention_factor is None:
         mscale, all_dim = given.get("mscale"), given.get("mscale_all_dim")
@@ -71,9 +71,7 @@ def _yarn_factors(parameters: Parameters) -> tuple[float, float]:
 
 def _yarn(parameters: Parameters) -> Result:
     base, dim, given = parameters.base, parameters.rotary_dim, parameters.given
-    length = given.get("original_max_position_embeddings")
-    if length is None:
-        refuse("rope_type yarn needs original_max_position_embeddings or max_position_embeddings")
+    length = parameters.original_length()
     factor, attention_factor = _yarn_factors(parameters)
 
     def pair_of(rotations: float) -> float:
@@ -95,9 +93,7 @@ def _yarn(parameters: Parameters) -> Result:
 
 def _longrope(parameters: Parameters) -> Result:
     given = parameters.given
-    length = given.get("original_max_position_embeddings")
-    if length is None:
-        refuse("rope_type longrope needs original_max_position_embeddings")
+    length = parameters.original_length()
     factor = given.get("factor")
     if factor is None:
         factor = parameters.length() / length
@@ -116,9 +112,7 @@ def _longrope(parameters: Parameters) -> Result:
 
 def _llama3(parameters: Parameters) -> Result:
     given = parameters.given
-    length = given.get("original_max_position_embeddings")
-    if length is None:
-        refuse("rope_type llama3 needs original_max_position_embeddings")
+    length = parameters.original_length()
     factor, low, high = (given[k] for k in ("factor", "low_freq_factor", "high_freq_factor"))
     inv_freq, _ = _default(parameters)
     wavelength = 2 * math.pi / inv_freq
