@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from torch_rope.configs import single
+from torch_rope.configs import exact, single
 from torch_rope.configs.fields import Fields
 from torch_rope.configs.parameters import read
 from torch_rope.schedule import Schedule
 
-__all__ = ["schedule_from"]
+__all__ = ["exact_schedule_from", "schedule_from"]
 
 
 def schedule_from(config: Any, layer_type: str | None, seq_len: int | None) -> Schedule:
@@ -21,3 +21,9 @@ def schedule_from(config: Any, layer_type: str | None, seq_len: int | None) -> S
     parameters = read(Fields(config), layer_type, seq_len)
     inv_freq, attention_factor = single.FREQUENCIES[parameters.rope_type](parameters)
     return Schedule(inv_freq, attention_factor)
+
+
+def exact_schedule_from(config: Any, layer_type: str | None, seq_len: int | None) -> Schedule:
+    """The same frequencies before transformers' float32 roundings: as the builders make them."""
+    parameters = read(Fields(config), layer_type, seq_len)
+    return exact.SCHEDULES[parameters.rope_type](parameters)

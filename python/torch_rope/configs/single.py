@@ -54,7 +54,7 @@ def _mscale(factor: float, weight: float = 1) -> float:
     return 1.0 if factor <= 1 else 0.1 * weight * math.log(factor) + 1.0
 
 
-def _yarn_factors(parameters: Parameters) -> tuple[float, float]:
+def yarn_factors(parameters: Parameters) -> tuple[float, float]:
     """By how much positions are squeezed, and the attention factor."""
     given = parameters.given
     factor = given.get("factor")
@@ -72,7 +72,7 @@ def _yarn_factors(parameters: Parameters) -> tuple[float, float]:
 def _yarn(parameters: Parameters) -> Result:
     base, dim, given = parameters.base, parameters.rotary_dim, parameters.given
     length = parameters.original_length()
-    factor, attention_factor = _yarn_factors(parameters)
+    factor, attention_factor = yarn_factors(parameters)
 
     def pair_of(rotations: float) -> float:
         return (dim * math.log(length / (rotations * 2 * math.pi))) / (2 * math.log(base))

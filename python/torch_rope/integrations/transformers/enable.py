@@ -1,0 +1,119 @@
+"""enable and disable: one model's rotations on these operators, and off them again.
+
+All that is wanted is looked up first, so that a model which is refused stays as it was. Everything
+is kept in the model's own modules, which can be copied, moved and cast.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+import torch
+from torch import nn
+
+from torch_rope.configs import exact_schedule_from, schedule_from
+from torch_rope.integrations.transformers import forwards, modules, tables
+from torch_rope.integrations.transformers import frequencies as sources
+from torch_rope.integrations.transformers.angles import forward_with
+from torch_rope.integrations.transformers.rotations import ours_for
+from torch_rope.schedule import Schedule
+
+_MODES = ("model", "exact", "stock")
+_Step = Callable[[], None]
+
+
+def enable(model: nn.Module, *, frequencies: str | Schedule = "model") -> None:
+    """Puts the rotations of this transformers model on torch_rope's operators.
+
+    model: one that transformers made, or one around it, on any device, in training or not, in
+    float32, bfloat16 or float16. Other models in the process stay as they are, those of the same
+    class included; keys of its state_dict do not change. Without gradients q and k are rotated in
+    place. Called again it changes the mode.
+
+    frequencies: "model": the float32 frequencies that the model holds, taken as exact, and phases
+    without error, however far the position. "exact": those of its configuration in float64.
+    "stock": the cos and sin of the model's own rotary module, as they are. A Schedule: these, in
+    all layers (torch_rope.schedules.ntk, ...).
+
+    ValueError, naming the model and the reason, where it is not supported; it then is unchanged.
+    """
+    if not isinstance(frequencies, Schedule) and frequencies not in _MODES:
+        raise ValueError(
+            f"enable: frequencies must be one of {', '.join(_MODES)}, or a Schedule, got"
+            f" {frequencies!r}"
+        )
+    try:
+        steps = list(_steps(model, frequencies))
+    except ValueError as problem:
+        raise ValueError(f"enable: {type(model).__name__} is not supported: {problem}") from None
+    disable(model)
+    for step in steps:
+        step()
+
+
+def disable(model: nn.Module) -> None:
+    """Takes a model off these operators: it is as it was before `enable`, if that was called."""
+    for module in model.modules():
+        forwards.restore_forward(module)
+        sources.drop_buffers(module)
+        tables.restore_table(module)
+
+
+def _steps(model: nn.Module, frequencies: str | Schedule) -> Iterator[_Step]:
+    _refuse_float64(model)
+    attentions = [module for module in model.modules() if forwards.rotary_functions(type(module))]
+    if not attentions:
+        raise ValueError("no module of it calls a rotary function of transformers")
+    forward_of = {kind: _attention_forward(kind) for kind in {type(one) for one in attentions}}
+    for attention in attentions:
+        yield partial(forwards.set_forward, attention, forward_of[type(attention)])
+    if frequencies != "stock":
+        yield from _steps_of_angles(model, attentions, frequencies)
+
+
+def _refuse_float64(model: nn.Module) -> None:
+    if any(parameter.dtype == torch.float64 for parameter in model.parameters()):
+        raise ValueError("it is float64, and the operators rotate float32, bfloat16 and float16")
+
+
+def _attention_forward(kind: type[nn.Module]) -> forwards.Function:
+    stock = forwards.rotary_functions(kind)
+    return forwards.with_globals(
+        kind.forward, {name: ours_for(function)[0] for name, function in stock.items()}
+    )
+
+
+def _steps_of_angles(
+    model: nn.Module, attentions: list[nn.Module], frequencies: str | Schedule
+) -> Iterator[_Step]:
+    rotaries = [module for module in model.modules() if modules.is_rotary(module)]
+    with_tables = [attention for attention in attentions if tables.has_table(attention)]
+    if not rotaries and not with_tables:
+        raise ValueError("no module of it makes cos and sin of position_ids")
+    for rotary in rotaries:
+        yield from _steps_of_rotary(rotary, frequencies)
+    for attention in with_tables:
+        table = tables.exact_table(attention, _table_schedule(model, frequencies))
+        yield partial(tables.set_table, attention, table)
+
+
+def _steps_of_rotary(rotary: nn.Module, frequencies: str | Schedule) -> Iterator[_Step]:
+    layer_types = tuple(modules.layer_types(rotary))
+    forms = {layer_type: modules.form_of(rotary, layer_type) for layer_type in layer_types}
+    source = sources.of_module
+    if frequencies != "model":
+        given = frequencies if isinstance(frequencies, Schedule) else None
+        source, buffers = sources.others(rotary, layer_types, given)
+        for name, turns in buffers.items():
+            device = modules.own_frequencies(rotary, layer_types[0])[0].device
+            yield partial(rotary.register_buffer, name, turns.to(device), persistent=False)
+    yield partial(forwards.set_forward, rotary, forward_with(source, forms))
+
+
+def _table_schedule(model: Any, frequencies: str | Schedule) -> Schedule:
+    if isinstance(frequencies, Schedule):
+        return frequencies
+    make = exact_schedule_from if frequencies == "exact" else schedule_from
+    return make(model.config, None, None)

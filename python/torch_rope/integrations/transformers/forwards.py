@@ -1,0 +1,84 @@
+"""Methods of one module that differ from those of its class.
+
+A model's attention finds its rotary function among the globals of the file that it stands in, for
+all models of that kind at once. Here a module gets a `forward` of its own: the same code with other
+globals. Nothing of another model changes, not even one of the same class.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+import types
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from torch import nn
+
+Function = Callable[..., Any]
+
+# What model files call the function that rotates q and k of text.
+_ROTARY = re.compile(r"apply_(multimodal_)?rotary_(pos_)?emb(_interleave)?")
+_NO_CODE = (lambda: None).__code__
+# Where accelerate keeps the forward that its hooks call.
+_PLACES = ("_old_forward", "forward")
+
+
+def rotary_functions(kind: type[nn.Module]) -> dict[str, Function]:
+    """The rotary functions that the forward of this class of modules names, in its file.
+
+    ValueError where something is wrapped around that forward: its globals are not to be had alone.
+    """
+    forward = inspect.unwrap(kind.forward)
+    scope = getattr(forward, "__globals__", {})
+    found = {
+        name: scope[name]
+        for name in getattr(forward, "__code__", _NO_CODE).co_names
+        if _ROTARY.fullmatch(name) and callable(scope.get(name))
+    }
+    if found and forward is not kind.forward:
+        raise ValueError(f"{kind.__name__}.forward is decorated")
+    return found
+
+
+def with_globals(function: Function, changed: Mapping[str, Any]) -> Function:
+    """`function` with these globals instead of its own of those names.
+
+    The copy has no __name__ among its globals: torch.compile looks there for the module to take
+    them from, and would find the others.
+    """
+    scope = {name: value for name, value in function.__globals__.items() if name != "__name__"}
+    copy = types.FunctionType(
+        function.__code__.replace(),  # torch.compile keeps its results by code
+        {**scope, **changed},
+        function.__name__,
+        function.__defaults__,
+        function.__closure__,
+    )
+    copy.__kwdefaults__ = function.__kwdefaults__
+    copy.__annotations__ = function.__annotations__
+    copy.__doc__ = function.__doc__
+    return copy
+
+
+def set_forward(module: nn.Module, function: Function) -> None:
+    """`module` calls `function`, and no other module does."""
+    function.torch_rope_stands_for = type(module).forward  # type: ignore[attr-defined]
+    bound = types.MethodType(function, module)
+    place = next((p for p in _PLACES if p in module.__dict__), "forward")
+    setattr(module, place, bound)
+
+
+def restore_forward(module: nn.Module) -> None:
+    for place, stock in list(_ours(module)):
+        delattr(module, place)
+        if place != "forward":
+            setattr(module, place, types.MethodType(stock, module))
+
+
+def _ours(module: nn.Module) -> Iterator[tuple[str, Function]]:
+    for place in _PLACES:
+        function = getattr(module.__dict__.get(place), "__func__", None)
+        stock = getattr(function, "torch_rope_stands_for", None)
+        if stock is not None:
+            yield place, stock

@@ -1,0 +1,167 @@
+"""What a model's own rotary function does with cos and sin, and ours that does the same.
+
+Model files of transformers each define the function that rotates q and k. Its name says nothing of
+which components make a pair or where a pair's cosine is, so it is tried on small random tensors
+and compared with every kind that these operators know; a function that is none of them is refused.
+"""
+
+from __future__ import annotations
+
+import inspect
+import itertools
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from torch_rope import ops
+from torch_rope.integrations.transformers.trial import Function, agree
+
+# Where the cosine of pair i of n is in a row: at i and n + i, at 2i and 2i + 1, or at i alone.
+HALVES, PAIRS, ONCE = "halves", "pairs", "once"
+
+
+@dataclass(frozen=True)
+class Rotation:
+    """One kind of rotary function."""
+
+    columns: str
+    interleaved: bool
+    to_halves: bool  # interleaved pairs go in, halves come out (DeepSeek V3)
+    inverse: bool  # by the negative angle
+    at_end: bool  # the last components of a head, not the first
+    layout: str
+
+    def __call__(self, q: Tensor, k: Tensor | None, cos: Tensor, sin: Tensor, layout: str) -> Any:
+        """q and k (or k None), (B, H, S, D) or as layout says: in place where nothing needs a
+        gradient, else on new tensors."""
+        cos, sin = of_pairs(cos, self.columns), of_pairs(sin, self.columns)
+        if cos.dtype not in (q.dtype, torch.float32):
+            cos, sin = cos.float(), sin.float()
+        rotary_dim = 2 * cos.shape[-1]
+        keywords: ops.Keywords = {
+            "cos": cos,
+            "sin": sin,
+            "rotary_dim": rotary_dim,
+            "rotary_offset": -rotary_dim if self.at_end else 0,
+            "interleaved": self.interleaved,
+            "inverse": self.inverse,
+            "layout": layout,
+        }
+        if self.to_halves:
+            q, k = _halves(q), None if k is None else _halves(k)
+        if torch.is_grad_enabled():
+            if k is None:
+                return ops.rotate(q, **keywords)
+            return ops.rotate_qk(q, k, **keywords)
+        ops.apply(q, k, **keywords)
+        return q if k is None else (q, k)
+
+
+def of_pairs(columns: Tensor, arrangement: str) -> Tensor:
+    """One column a pair, as a view."""
+    if arrangement == HALVES:
+        return columns[..., : columns.shape[-1] // 2]
+    return columns[..., ::2] if arrangement == PAIRS else columns
+
+
+def in_columns(of_each_pair: Tensor, arrangement: str) -> Tensor:
+    """The other way round."""
+    if arrangement == HALVES:
+        return torch.cat((of_each_pair, of_each_pair), dim=-1)
+    return of_each_pair.repeat_interleave(2, -1) if arrangement == PAIRS else of_each_pair
+
+
+def _halves(x: Tensor) -> Tensor:
+    """Interleaved pairs moved apart into halves, in new memory."""
+    return x.unflatten(-1, (-1, 2)).transpose(-1, -2).flatten(-2)
+
+
+def ours_for(stock: Function) -> tuple[Function, Rotation]:
+    """A function that takes and returns what `stock` does, and the kind that it is.
+
+    ValueError where it does something else than any kind, or takes something else than q, k, cos
+    and sin under the names that transformers uses.
+    """
+    names = _names(stock)
+    make = _SIGNATURES.get(names)
+    if make is None:
+        raise ValueError(f"{_name(stock)}({', '.join(names)}) takes unknown arguments")
+    for rotation in _kinds():
+        ours = make(rotation)
+        if agree(stock, ours, names, partial(in_columns, arrangement=rotation.columns)):
+            return ours, rotation
+    raise ValueError(f"{_name(stock)} is no rotation of pairs that torch_rope knows")
+
+
+def _name(function: Function) -> str:
+    return getattr(function, "__name__", type(function).__name__)
+
+
+def _names(function: Function) -> tuple[str, ...]:
+    """Of its parameters, without those that change nothing."""
+    if isinstance(function, torch.nn.Module):  # as the package `kernels` leaves it
+        function = function.forward
+    names = inspect.signature(function).parameters
+    return tuple(name for name in names if name != "position_ids")
+
+
+def _kinds() -> Iterator[Rotation]:
+    pairings = ((False, False), (True, False), (False, True))
+    for columns, (interleaved, to_halves), inverse, at_end, layout in itertools.product(
+        (HALVES, PAIRS, ONCE), pairings, (False, True), (False, True), ("bhsd", "bshd")
+    ):
+        yield Rotation(columns, interleaved, to_halves, inverse, at_end, layout)
+
+
+# The layout of a function that takes unsqueeze_dim is what it is told.
+_LAYOUTS = {1: "bhsd", 2: "bshd"}
+
+
+def _of_q_and_k(rotation: Rotation) -> Function:
+    def apply_rotary_pos_emb(
+        q: Tensor,
+        k: Tensor | None,
+        cos: Tensor,
+        sin: Tensor,
+        position_ids: Any = None,
+        unsqueeze_dim: int = 1,
+    ) -> Any:
+        return rotation(q, k, cos, sin, _LAYOUTS[unsqueeze_dim])
+
+    return apply_rotary_pos_emb
+
+
+def _of_x(rotation: Rotation) -> Function:
+    def apply_rotary_pos_emb(x: Tensor, cos: Tensor, sin: Tensor, unsqueeze_dim: int = 1) -> Any:
+        return rotation(x, None, cos, sin, _LAYOUTS[unsqueeze_dim])
+
+    return apply_rotary_pos_emb
+
+
+def _of_tensor(rotation: Rotation) -> Function:
+    def apply_rotary_pos_emb(tensor: Tensor, sin: Tensor, cos: Tensor) -> Any:
+        # CodeGen multiplies by float32 tables, and goes on in float32.
+        tensor = tensor.to(torch.promote_types(tensor.dtype, cos.dtype))
+        return rotation(tensor, None, cos, sin, rotation.layout)
+
+    return apply_rotary_pos_emb
+
+
+def _of_complex(rotation: Rotation) -> Function:
+    def apply_rotary_emb(xq: Tensor, xk: Tensor, freqs_cis: Tensor) -> Any:
+        cos, sin = torch.view_as_real(freqs_cis).unbind(-1)
+        return rotation(xq, xk, cos, sin, rotation.layout)
+
+    return apply_rotary_emb
+
+
+_SIGNATURES: dict[tuple[str, ...], Callable[[Rotation], Function]] = {
+    ("q", "k", "cos", "sin", "unsqueeze_dim"): _of_q_and_k,
+    ("x", "cos", "sin", "unsqueeze_dim"): _of_x,
+    ("tensor", "sin", "cos"): _of_tensor,
+    ("xq", "xk", "freqs_cis"): _of_complex,
+}
