@@ -88,7 +88,7 @@ def _attention_forward(kind: type[nn.Module]) -> forwards.Function:
 def _steps_of_angles(
     model: nn.Module, attentions: list[nn.Module], frequencies: str | Schedule
 ) -> Iterator[_Step]:
-    rotaries = [module for module in model.modules() if modules.is_rotary(module)]
+    rotaries = list(_rotaries_of(model, attentions))
     with_tables = [attention for attention in attentions if tables.has_table(attention)]
     if not rotaries and not with_tables:
         raise ValueError("no module of it makes cos and sin of position_ids")
@@ -97,6 +97,14 @@ def _steps_of_angles(
     for attention in with_tables:
         table = tables.exact_table(attention, _table_schedule(model, frequencies))
         yield partial(tables.set_table, attention, table)
+
+
+def _rotaries_of(model: nn.Module, attentions: list[nn.Module]) -> Iterator[nn.Module]:
+    """The rotary modules that stand beside or in one of these; others are of pictures."""
+    for parent in model.modules():
+        rotaries = [module for module in parent.children() if modules.is_rotary(module)]
+        if rotaries and not set(attentions).isdisjoint(parent.modules()):
+            yield from rotaries
 
 
 def _steps_of_rotary(rotary: nn.Module, frequencies: str | Schedule) -> Iterator[_Step]:

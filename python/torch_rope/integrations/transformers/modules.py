@@ -19,6 +19,7 @@ from torch_rope.integrations.transformers.rotations import HALVES, ONCE, PAIRS, 
 
 # Positions of a token on three axes, all different, so small that float32 angles are good to 1e-6.
 _POSITIONS = ((0, 1, 2, 3), (5, 7, 4, 6), (11, 8, 9, 10))
+NUM_AXES = len(_POSITIONS)
 _TOLERANCE = 1e-5
 _ROTARY_BUFFER = "inv_freq"
 

@@ -63,7 +63,7 @@ def _calls(
                 {"unsqueeze_dim": unsqueeze_dim} if "unsqueeze_dim" in names else {}
             )
             yield {**given, **told}
-            if told and unsqueeze_dim == 1:  # what such a function takes for granted
+            if told:  # what such a function takes for granted
                 yield given
             if "k" in given:
                 yield {**given, **told, "k": None}

@@ -1,0 +1,128 @@
+"""Models that enable refuses: the message names the model and why, and the model is as it was."""
+
+import pytest
+import torch
+from test_enable_models import assert_same_contents, contents
+from tiny_models import build
+from transformers import AutoModelForCausalLM
+from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+from transformers.models.gptj import modeling_gptj
+from transformers.models.llama import modeling_llama
+
+from torch_rope import schedules
+from torch_rope.integrations.transformers import enable
+
+STOCK = modeling_llama.apply_rotary_pos_emb
+LLAMA = "enable: LlamaForCausalLM is not supported: "
+
+
+def assert_refused(model, message, frequencies="model"):
+    before = contents(model)
+    with pytest.raises(ValueError) as raised:
+        enable(model, frequencies=frequencies)
+    assert str(raised.value) == message
+    assert_same_contents(model, before)
+
+
+def test_a_model_without_rotations():
+    config = CONFIG_MAPPING["gpt2"](n_embd=32, n_head=2, n_layer=1, vocab_size=16, n_positions=8)
+    assert_refused(
+        AutoModelForCausalLM.from_config(config),
+        "enable: GPT2LMHeadModel is not supported: no module of it calls a rotary function of"
+        " transformers",
+    )
+
+
+def test_float64():
+    assert_refused(
+        build("llama").double(),
+        LLAMA + "it is float64, and the operators rotate float32, bfloat16 and float16",
+    )
+
+
+@pytest.mark.parametrize("mode", ["Model", "float32", "", None, 1])
+def test_another_mode(mode):
+    assert_refused(
+        build("llama"),
+        f"enable: frequencies must be one of model, exact, stock, or a Schedule, got {mode!r}",
+        mode,
+    )
+
+
+def scaled(q, k, cos, sin, unsqueeze_dim=1):
+    cos, sin = cos.unsqueeze(unsqueeze_dim), sin.unsqueeze(unsqueeze_dim)
+    turned = [x * cos + modeling_llama.rotate_half(x) * sin for x in (q, k)]
+    return turned[0], 2 * turned[1]
+
+
+
+def of_heads_last(q, k, cos, sin, unsqueeze_dim=2):
+    return STOCK(q, k, cos, sin, unsqueeze_dim)
+
+
+def of_one(q, cos, sin):
+    return q
+
+
+@pytest.mark.parametrize(
+    ("function", "reason"),
+    [
+        (scaled, "scaled is no rotation of pairs that torch_rope knows"),
+        (of_heads_last, "of_heads_last is no rotation of pairs that torch_rope knows"),
+        (of_one, "of_one(q, cos, sin) takes unknown arguments"),
+    ],
+    ids=["scaled", "another-default", "other-arguments"],
+)
+def test_another_rotary_function(function, reason, monkeypatch):
+    monkeypatch.setattr(modeling_llama, "apply_rotary_pos_emb", function)
+    assert_refused(build("llama"), LLAMA + reason)
+
+
+def test_attention_whose_forward_is_decorated(monkeypatch):
+    attention = modeling_llama.LlamaAttention
+    monkeypatch.setattr(attention, "forward", torch.no_grad()(attention.forward))
+    assert_refused(build("llama"), LLAMA + "LlamaAttention.forward is decorated")
+
+
+def test_a_rotary_module_of_other_angles(monkeypatch):
+    rotary = modeling_llama.LlamaRotaryEmbedding
+    stock = rotary.forward
+
+
+    def shifted(self, x, position_ids):
+        return stock(self, x, position_ids + 1)
+
+    monkeypatch.setattr(rotary, "forward", shifted)
+    reason = "LlamaRotaryEmbedding returns no cosines and sines of pos * inv_freq"
+    assert_refused(build("llama"), LLAMA + reason)
+
+
+def test_a_table_of_other_angles(monkeypatch):
+    make = modeling_gptj.create_sinusoidal_positions
+    monkeypatch.setattr(
+        modeling_gptj, "create_sinusoidal_positions", lambda rows, dim: 2 * make(rows, dim)
+    )
+    assert_refused(
+        build("gptj"),
+        "enable: GPTJForCausalLM is not supported: GPTJAttention.embed_positions is no table of its"
+        " configuration",
+    )
+
+
+def test_a_schedule_of_another_width():
+    assert_refused(
+        build("llama"),
+        LLAMA + "LlamaRotaryEmbedding rotates 16 components of a head, the schedule 32",
+        schedules.default(32),
+    )
+
+
+def test_a_configuration_that_was_changed_since():
+    model = build("llama")
+    model.config.rope_parameters["rope_theta"] = 5e5
+    assert_refused(
+        model,
+        LLAMA + "LlamaRotaryEmbedding holds other frequencies than its configuration asks for",
+        "exact",
+    )
+    enable(model)
