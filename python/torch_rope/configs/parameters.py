@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from torch_rope.configs.fields import Fields, refuse
+from torch_rope.configs.fields import Fields, checked_seq_len, refuse
 
 # Names of types that stand for another: what Phi-3 called LongRoPE, and M-RoPE, whose sections say
 # which axis a pair counts and leave its frequency alone.
@@ -47,7 +47,7 @@ _BASES = ("rope_theta", "rotary_emb_base", "rotary_embedding_base", "global_rope
 # Their model code has it as a number.
 _FIXED_BASES = {"gptj": 10000.0, "codegen": 10000.0}
 # Fields of a configuration itself, one of which has to be there.
-_SAYING = {
+SAYING = {
     "rope_parameters",
     "rope_scaling",
     "rope_theta",
@@ -117,7 +117,7 @@ def read(fields: Fields, layer_type: str | None, seq_len: int | None) -> Paramet
     _refuse_unsupported(fields)
     _refuse_unknown_fields(fields)
     if not _says_anything(fields):
-        refuse(f"no key of a rotary embedding: one of {', '.join(sorted(_SAYING))} is needed")
+        refuse(f"no key of a rotary embedding: one of {', '.join(sorted(SAYING))} is needed")
     given, is_nested = _of_layer(fields, layer_type)
     rope_type = _type_of(given)
     _refuse_unknown_keys(rope_type, given)
@@ -138,13 +138,13 @@ def read(fields: Fields, layer_type: str | None, seq_len: int | None) -> Paramet
         rotary_dim=_rotary_dim(layer, partial, head_dim),
         partial=1.0 if partial is None else partial,
         max_position_embeddings=layer.get("max_position_embeddings"),
-        seq_len=_checked_seq_len(seq_len),
+        seq_len=checked_seq_len(seq_len),
         given={key: given[key] for key in _KEYS[rope_type] if given.get(key) is not None},
     )
 
 
 def _says_anything(fields: Fields) -> bool:
-    return any(fields.get(name) is not None for name in _SAYING)
+    return any(fields.get(name) is not None for name in SAYING)
 
 
 def _refuse_unsupported(fields: Fields) -> None:
@@ -157,7 +157,7 @@ def _refuse_unsupported(fields: Fields) -> None:
 
 
 def _refuse_unknown_fields(fields: Fields) -> None:
-    known = _SAYING | _HARMLESS
+    known = SAYING | _HARMLESS
     for name in fields:
         if ("rope" in name or "rotary" in name) and name not in known:
             refuse(f"unknown key {name}")
@@ -252,11 +252,3 @@ def _rotary_dim(fields: Fields, partial: float | None, head_dim: int) -> int:
     # A class of version 5 has made a partial_rotary_factor of it, or does not use it.
     counts = fields.is_dict or fields.get("rope_parameters") is None
     return int((fields.number("rotary_dim") if counts else None) or head_dim)
-
-
-def _checked_seq_len(seq_len: int | None) -> int | None:
-    if seq_len is None:
-        return None
-    if isinstance(seq_len, bool) or not isinstance(seq_len, int) or seq_len < 0:
-        refuse(f"seq_len must be None or an integer from 0, got {seq_len!r}")
-    return seq_len
