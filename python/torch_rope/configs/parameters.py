@@ -198,12 +198,15 @@ def _of_layer(fields: Fields, layer_type: str | None) -> tuple[dict[str, Any], b
 
 
 def _of_version_4(fields: Fields, layer_type: str) -> Mapping[str, Any] | None:
-    """Gemma 3 and ModernBERT had a base of its own for layers with a sliding window."""
+    """Gemma 3 and ModernBERT had a base of its own for layers with a sliding window, OLMo 3 the
+    same without the scaling."""
     types = fields.get("layer_types")
     if types is not None and layer_type not in types:
         names = ", ".join(sorted(set(types)))
         refuse(f"layer_type must be one of {names}, got {layer_type!r}")
     local = fields.get("rope_local_base_freq", "local_rope_theta")
+    if local is None and fields.get("model_type") == "olmo3":
+        local = fields.number("rope_theta")
     if layer_type == "sliding_attention" and local is not None:
         return {"rope_type": "default", "rope_theta": local}
     return None
