@@ -41,6 +41,9 @@ def config_of(entry):
     """The configuration object of the language model."""
     # Its class writes into the dicts that it is given.
     fields = copy.deepcopy(entry["config"].get("text_config", entry["config"]))
+    scaling = fields.get("rope_scaling") or {}
+    if scaling.get("type") == "su":  # LongRoPE's first name, which it no longer knows
+        scaling["type"] = "longrope"
     model_type = fields.pop("model_type")
     config = AutoConfig.for_model(entry.get("oracle", model_type), **fields)
     return config.get_text_config()

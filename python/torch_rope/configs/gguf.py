@@ -228,7 +228,7 @@ def _factors(metadata: _Metadata, rotation: _Rotation, seq_len: int | None) -> T
     given = metadata.fields.get(name)
     if given is None:
         refuse(f"LongRoPE needs the tensor {name}: add it to the metadata under this name")
-    factors = torch.as_tensor(given).to("cpu", torch.float64)
+    factors = torch.as_tensor(given, dtype=torch.float64, device="cpu")
     if factors.shape != ones.shape:
         shape = tuple(factors.shape)
         refuse(f"{name} must have {len(ones)} entries, one for each pair, got shape {shape}")
