@@ -40,8 +40,6 @@ def hparams_of(metadata, sliding=False):
         base = {"gemma3": 10000.0, "olmo2": hparams["freq_base"]}.get(arch, 10000.0)
         hparams["freq_base"] = key("rope.freq_base_swa", base)
         hparams["n_rot"] = key("rope.dimension_count_swa", hparams["n_rot"])
-        # olmo2.cpp rotates these layers with freq_scale 1, ext_factor 0 and attn_factor 1.
-        hparams.update(freq_scale=1.0, ext_factor=0.0, attn_factor=1.0)
     return hparams
 
 
@@ -85,7 +83,12 @@ def factors_of(metadata, hparams, n_ctx, sliding):
 def angles_of(metadata, position, n_ctx=None, sliding=False):
     """(the angle of each pair at this position, what cosines and sines are multiplied by)"""
     hparams = hparams_of(metadata, sliding)
-    freq_scale, ext_factor, attn_factor = context_of(metadata["general.architecture"], hparams)
+    arch = metadata["general.architecture"]
+    freq_scale, ext_factor, attn_factor = context_of(arch, hparams)
+    if sliding:
+        freq_scale = 1.0  # rope_freq_scale_train_swa
+        if arch == "olmo2":
+            ext_factor, attn_factor = 0.0, 1.0
     factors = factors_of(metadata, hparams, n_ctx, sliding)
     n_dims, base = hparams["n_rot"], hparams["freq_base"]
     low = high = 0.0

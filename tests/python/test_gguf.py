@@ -151,6 +151,14 @@ OF_LAYERS = {
     "gemma3": metadata_of(
         "gemma3", **SIZES, **WINDOW, rope__freq_base=1e6, rope__scaling__factor=8.0
     ),
+    "gemma3 with yarn": metadata_of(
+        "gemma3",
+        **SIZES,
+        **WINDOW,
+        **YARN,
+        rope__scaling__factor=8.0,
+        rope__scaling__attn_factor=1.25,
+    ),
     "gemma4": metadata_of(
         "gemma4",
         {"rope_freqs.weight": [1.0] * 64 + [1e30] * 192},
@@ -247,9 +255,10 @@ def test_refused(metadata, said):
     ("keys", "tensors", "said"),
     [
         ({"rope__scaling__factor": 2.0}, {}, "does not tell whether sliding_attention is scaled"),
+        ({"rope__scaling__attn_factor": 2.0}, {}, "tell whether sliding_attention is scaled"),
         ({}, {"rope_freqs.weight": [1.0] * 64}, "whether sliding_attention is divided"),
     ],
-    ids=["scaled", "divided"],
+    ids=["scaled", "stretched", "divided"],
 )
 def test_refused_layers(keys, tensors, said):
     metadata = metadata_of("new", tensors, **SIZES, rope__freq_base_swa=1e4, **keys)

@@ -41,9 +41,11 @@ _KEYS = {
 _TYPES = ("none", "linear", "yarn", "longrope")
 _LAYER_TYPES = ("full_attention", "sliding_attention")
 # llama.cpp has numbers of these architectures in its code: bases of layers with a sliding window
-# (None: that of the others), which are never scaled, ...
+# (None: that of the others), which are not squeezed, ...
 _SLIDING_BASES = {"gemma3": 1e4, "gemma3n": 1e4, "gemma-embedding": 1e4, "olmo2": None}
-# ... layers with a sliding window that do without rope_freqs.weight, ...
+# ... whose attention factor is 1, ...
+_UNSCALED = {"olmo2"}
+# ... or which do without rope_freqs.weight, ...
 _FULL_FACTORS = {"gemma4"}
 # ... and what it makes of yarn_log_multiplier, YaRN's mscale_all_dim: one tenth of it is written
 # for DeepSeek, whose mscale is the same number; elsewhere mscale is 1.
@@ -169,7 +171,7 @@ def _full(metadata: _Metadata) -> _Rotation:
 def _sliding(metadata: _Metadata, full: _Rotation) -> _Rotation:
     architecture = metadata.architecture
     known = architecture in _SLIDING_BASES
-    if not known and (full.factor != 1 or full.extension):
+    if not known and (full.factor != 1 or full.extension or full.attention_factor != 1):
         refuse(f"the metadata of {architecture} does not tell whether sliding_attention is scaled")
     has_factors = architecture not in _FULL_FACTORS
     if not known and has_factors and metadata.fields.get(*_TENSORS) is not None:
@@ -185,7 +187,7 @@ def _sliding(metadata: _Metadata, full: _Rotation) -> _Rotation:
         dim=full.dim if dim is None else int(dim),
         factor=1.0,
         extension=0.0,
-        attention_factor=1.0,
+        attention_factor=1.0 if architecture in _UNSCALED else full.attention_factor,
         has_factors=has_factors,
     )
 
