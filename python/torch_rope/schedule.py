@@ -60,13 +60,19 @@ class Schedule:
         """Returns the schedule of a model, from its configuration.
 
         config: a transformers configuration, an object or a dict, of version 4 (`rope_scaling`) or
-        5 (`rope_parameters`). layer_type: where these are nested by types of layers, which one is
-        meant. seq_len: for dynamic NTK and LongRoPE, whose frequencies depend on it, how many
-        positions there are, 0 ... seq_len - 1; None: as many as the model was trained on.
+        5 (`rope_parameters`); Megatron-LM's arguments, a Namespace or a dict; or a dict of GGUF
+        metadata. layer_type: where the rotation differs by types of layers, which one is meant.
+        seq_len: for dynamic NTK and LongRoPE, whose frequencies depend on it, how many positions
+        there are, 0 ... seq_len - 1; None: as many as the model was trained on.
 
-        The frequencies, rounded to float32, are transformers' own to the bit: this repeats its
-        float32 arithmetic, where the builders of torch_rope.schedules are exact. M-RoPE's are of
-        one axis, as there; `on_axes` gives each pair its own.
+        The frequencies, rounded to float32, are transformers' or Megatron-LM's own to the bit: this
+        repeats their float32 arithmetic, where the builders of torch_rope.schedules are exact.
+        M-RoPE's are of one axis, as there; `on_axes` gives each pair its own.
+
+        GGUF metadata gives llama.cpp's angles, exact. Tensors of factors (`rope_freqs.weight`,
+        `rope_factors_long.weight`, `rope_factors_short.weight`) belong into the dict, under these
+        names; that a file has a `rope_freqs.weight`, as those of Llama 3.1 have, its metadata does
+        not tell.
 
         A dict carries no defaults of its class. Raises ValueError, naming the key, for one that is
         unknown or missing; a configuration is never changed.

@@ -1,8 +1,10 @@
 """Schedule.from_config against every rotary embedding of the installed transformers: what its
-module holds for the default configuration, to the bit, or a refusal that names the reason.
+module holds for the default configuration, to the bit, or a refusal that names the reason; and for
+a dict of it, whole or without a key that its class would fill in.
 """
 
 import copy
+import functools
 import importlib
 import inspect
 import pkgutil
@@ -22,6 +24,8 @@ NOT_OF_A_CONFIG = {
     "PPDocLayoutV2PositionRelationEmbedding": "a relation of boxes, with numbers of its own",
     "CohereCompassRotaryEmbedding": "its own default configuration fails",
 }
+# Its class has a rotary_dim in its defaults and rotates the whole head.
+OF_TWO_MINDS = {"minimax_m3_vl_text"}
 REASONS = {*UNSUPPORTED.values(), *UNSUPPORTED_FIELDS.values()}
 
 
@@ -91,12 +95,16 @@ def check(rotary, module, config, unsupported):
     return equal
 
 
+@functools.cache
+def every_rotary_embedding():
+    """(class, module, configuration)"""
+    kept = [pair for pair in rotary_embeddings() if pair[0].__name__ not in NOT_OF_A_CONFIG]
+    return [(rotary, *made(rotary, configurations)) for rotary, configurations in kept]
+
+
 def test_every_rotary_embedding(capsys):
     equal, unsupported = 0, {}
-    for rotary, configurations in rotary_embeddings():
-        if rotary.__name__ in NOT_OF_A_CONFIG:
-            continue
-        module, config = made(rotary, configurations)
+    for rotary, module, config in every_rotary_embedding():
         before = copy.deepcopy(config.to_dict())
         equal += check(rotary, module, config, unsupported)
         assert config.to_dict() == before
@@ -106,3 +114,48 @@ def test_every_rotary_embedding(capsys):
             print(f"    not supported: {name}: {reason}")
     assert equal >= 150
     assert len(unsupported) < 10
+
+
+def without_scaling(parameters):
+    kept = ("rope_theta", "partial_rotary_factor")
+    return {key: value for key, value in parameters.items() if key in kept}
+
+
+def files_of(config):
+    """Dicts of a configuration: whole, and without what its class would fill in."""
+    whole = config.to_dict()
+    yield whole
+    widths = ("head_dim", "qk_rope_head_dim", "attention_head_dim", "kv_channels")
+    yield {key: value for key, value in whole.items() if key not in widths}
+    for width in widths:
+        yield {key: value for key, value in whole.items() if key != width}
+    parameters = whole.get("rope_parameters") or {}
+    if any(isinstance(value, dict) for value in parameters.values()):
+        return  # each of these is whole in a file
+    parts = ("partial_rotary_factor", "rotary_pct", "rope_pct", "rotary_dim")
+    rest = {key: value for key, value in parameters.items() if key not in parts}
+    yield {
+        **{key: value for key, value in whole.items() if key not in parts},
+        "rope_parameters": rest,
+    }
+    yield {**whole, "rope_parameters": without_scaling(parameters)}
+
+
+def test_every_dict():
+    """None is read as other frequencies than the model's."""
+    equal, refused = 0, 0
+    for rotary, module, config in every_rotary_embedding():
+        if config.model_type in OF_TWO_MINDS:
+            continue
+        for layer_type, inv_freq, attention_factor in frequencies_of(module):
+            for file in files_of(config):
+                try:
+                    schedule = Schedule.from_config(file, layer_type)
+                except ValueError:
+                    refused += 1
+                    continue
+                assert torch.equal(schedule.inv_freq.float(), inv_freq), (rotary, file)
+                assert schedule.attention_factor == attention_factor, (rotary, file)
+                equal += 1
+    assert equal >= 1200
+    assert refused < equal / 4

@@ -152,6 +152,22 @@ def test_widths(given):
         ({"rope_parameters": NESTED}, "one of full_attention, sliding_attention"),
         ({"rope_theta": 1e4, "layer_rope_theta": [1e4, 1e5]}, "layer_rope_theta is not supported"),
         ({"rope_theta": "10000"}, "rope_theta must be a number, got '10000'"),
+        ({"rotary_dim": 64, "model_type": "gptj", "rotary": False}, "there is no rotation"),
+        (
+            {"rope_theta": 1e4, "model_type": "glm"},
+            "partial_rotary_factor is missing, and glm has a default of its class",
+        ),
+        ({"rope_theta": 1e4, "model_type": "gemma2"}, "head_dim is missing, and gemma2 has a"),
+        ({"rope_theta": 1e4, "head_dim": 64, "model_type": "gpt_oss"}, "rope_type is missing, and"),
+        (
+            {
+                "rope_theta": 1e4,
+                "head_dim": 256,
+                "qk_rope_head_dim": 64,
+                "partial_rotary_factor": 0.5,
+            },
+            "partial_rotary_factor 0.5 of 256 contradicts qk_rope_head_dim 64",
+        ),
     ],
 )
 def test_refused(config, said):
@@ -160,6 +176,20 @@ def test_refused(config, said):
         Schedule.from_config({**SIZES, **config})
     assert said in str(caught.value)
     assert config == before
+
+
+WIDER = {"head_dim": 128}
+WIDE = {"layer_types": ["sliding_attention", "full_attention", "full_attention"], "head_dim": 64}
+
+
+def test_widths_of_layers():
+    """Of Gemma 4, as published and as transformers saves it."""
+    file = {**WIDE, "rope_parameters": NESTED}
+    for wide in ({"global_head_dim": 128}, {"per_layer_config": {"1": WIDER, "2": WIDER}}):
+        schedules = [Schedule.from_config({**file, **wide}, layer_type) for layer_type in NESTED]
+        assert [schedule.rotary_dim for schedule in schedules] == [128, 64]
+    with pytest.raises(ValueError, match="layers of full_attention have heads of different widths"):
+        Schedule.from_config({**file, "per_layer_config": {"1": WIDER}}, "full_attention")
 
 
 @pytest.mark.parametrize("layer_type", ["chunked_attention", None])

@@ -13,8 +13,17 @@ def refuse(problem: str) -> NoReturn:
     raise ValueError(f"Schedule.from_config: {problem}")
 
 
+def checked_seq_len(seq_len: int | None) -> int | None:
+    if seq_len is None:
+        return None
+    if isinstance(seq_len, bool) or not isinstance(seq_len, int) or seq_len < 0:
+        refuse(f"seq_len must be None or an integer from 0, got {seq_len!r}")
+    return seq_len
+
+
 class Fields:
-    """config: a transformers configuration or anything with its attributes, or a dict.
+    """config: a configuration of transformers or Megatron-LM's arguments, an object or a dict, or a
+    dict of GGUF metadata.
 
     A field that is None counts as absent.
     """

@@ -9,7 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from torch_rope.configs.fields import Fields, refuse
+from torch_rope.configs.defaults import refuse_missing
+from torch_rope.configs.fields import Fields, checked_seq_len, refuse
+from torch_rope.configs.widths import head_dim_of, layer_config, rotary_dim_of
 
 # Names of types that stand for another: what Phi-3 called LongRoPE, and M-RoPE, whose sections say
 # which axis a pair counts and leave its frequency alone.
@@ -47,7 +49,7 @@ _BASES = ("rope_theta", "rotary_emb_base", "rotary_embedding_base", "global_rope
 # Their model code has it as a number.
 _FIXED_BASES = {"gptj": 10000.0, "codegen": 10000.0}
 # Fields of a configuration itself, one of which has to be there.
-_SAYING = {
+SAYING = {
     "rope_parameters",
     "rope_scaling",
     "rope_theta",
@@ -82,6 +84,8 @@ _HARMLESS = {
     "use_mem_rope",
     "compress_rope_theta",
     "ignore_keys_at_rope_validation",
+    "indexer_rope_interleave",
+    "rotary",
     "_rope_type_labels",
 }
 
@@ -117,15 +121,16 @@ def read(fields: Fields, layer_type: str | None, seq_len: int | None) -> Paramet
     _refuse_unsupported(fields)
     _refuse_unknown_fields(fields)
     if not _says_anything(fields):
-        refuse(f"no key of a rotary embedding: one of {', '.join(sorted(_SAYING))} is needed")
+        refuse(f"no key of a rotary embedding: one of {', '.join(sorted(SAYING))} is needed")
     given, is_nested = _of_layer(fields, layer_type)
+    refuse_missing(fields, given)
     rope_type = _type_of(given)
     _refuse_unknown_keys(rope_type, given)
     # transformers looks for this one beside the nested parameters, where it is not.
     if is_nested:
         given.pop("truncate", None)
-    layer = _layer_config(fields, layer_type)
-    head_dim = _head_dim(layer)
+    layer = layer_config(fields, layer_type)
+    head_dim = head_dim_of(layer, layer_type)
     partial = given.get("partial_rotary_factor")
     if partial is None:
         partial = layer.number("partial_rotary_factor", "rotary_pct", "rope_pct")
@@ -135,16 +140,16 @@ def read(fields: Fields, layer_type: str | None, seq_len: int | None) -> Paramet
         rope_type=rope_type,
         base=_base(fields, given),
         head_dim=head_dim,
-        rotary_dim=_rotary_dim(layer, partial, head_dim),
+        rotary_dim=rotary_dim_of(layer, partial, head_dim),
         partial=1.0 if partial is None else partial,
         max_position_embeddings=layer.get("max_position_embeddings"),
-        seq_len=_checked_seq_len(seq_len),
+        seq_len=checked_seq_len(seq_len),
         given={key: given[key] for key in _KEYS[rope_type] if given.get(key) is not None},
     )
 
 
 def _says_anything(fields: Fields) -> bool:
-    return any(fields.get(name) is not None for name in _SAYING)
+    return any(fields.get(name) is not None for name in SAYING)
 
 
 def _refuse_unsupported(fields: Fields) -> None:
@@ -154,10 +159,12 @@ def _refuse_unsupported(fields: Fields) -> None:
     for name, reason in UNSUPPORTED_FIELDS.items():
         if fields.get(name) is not None:
             refuse(f"{name} is not supported: {reason}")
+    if fields.get("rotary") is False:
+        refuse("rotary is False: there is no rotation")
 
 
 def _refuse_unknown_fields(fields: Fields) -> None:
-    known = _SAYING | _HARMLESS
+    known = SAYING | _HARMLESS
     for name in fields:
         if ("rope" in name or "rotary" in name) and name not in known:
             refuse(f"unknown key {name}")
@@ -192,12 +199,15 @@ def _of_layer(fields: Fields, layer_type: str | None) -> tuple[dict[str, Any], b
 
 
 def _of_version_4(fields: Fields, layer_type: str) -> Mapping[str, Any] | None:
-    """Gemma 3 and ModernBERT had a base of its own for layers with a sliding window."""
+    """Gemma 3 and ModernBERT had a base of its own for layers with a sliding window, OLMo 3 the
+    same without the scaling."""
     types = fields.get("layer_types")
     if types is not None and layer_type not in types:
         names = ", ".join(sorted(set(types)))
         refuse(f"layer_type must be one of {names}, got {layer_type!r}")
     local = fields.get("rope_local_base_freq", "local_rope_theta")
+    if local is None and fields.get("model_type") == "olmo3":
+        local = fields.number("rope_theta")
     if layer_type == "sliding_attention" and local is not None:
         return {"rope_type": "default", "rope_theta": local}
     return None
@@ -220,43 +230,3 @@ def _base(fields: Fields, given: Mapping[str, Any]) -> float:
     if base is None:
         refuse("rope_theta is missing, and a dict carries no default of its class")
     return float(base)
-
-
-def _layer_config(fields: Fields, layer_type: str | None) -> Fields:
-    """Gemma 4 has heads of different widths; transformers keeps a configuration for each type."""
-    if layer_type is None or not fields.get("is_heterogeneous"):
-        return fields
-    try:
-        return Fields(fields.get("per_layer_config")[layer_type])
-    except ValueError:  # layers of this type differ among themselves, but not in this
-        return fields
-
-
-def _head_dim(fields: Fields) -> int:
-    # DeepSeek rotates a part of the head that is a tensor of its own. Its class calls that part
-    # head_dim; a file of its does not, or means the whole.
-    names = ["head_dim", "attention_head_dim", "kv_channels"]
-    head_dim = fields.number(*(["qk_rope_head_dim"] if fields.is_dict else []), *names)
-    if head_dim is None:
-        width = fields.number("hidden_size", "n_embd", "d_model")
-        heads = fields.number("num_attention_heads", "n_head", "n_heads")
-        if width is None or heads is None:
-            refuse("head_dim, or hidden_size and num_attention_heads, must be given")
-        head_dim = width // heads
-    return int(head_dim)
-
-
-def _rotary_dim(fields: Fields, partial: float | None, head_dim: int) -> int:
-    if partial is not None:
-        return int(head_dim * partial)
-    # A class of version 5 has made a partial_rotary_factor of it, or does not use it.
-    counts = fields.is_dict or fields.get("rope_parameters") is None
-    return int((fields.number("rotary_dim") if counts else None) or head_dim)
-
-
-def _checked_seq_len(seq_len: int | None) -> int | None:
-    if seq_len is None:
-        return None
-    if isinstance(seq_len, bool) or not isinstance(seq_len, int) or seq_len < 0:
-        refuse(f"seq_len must be None or an integer from 0, got {seq_len!r}")
-    return seq_len
