@@ -15,6 +15,7 @@ import transformers
 from transformers import models
 
 from torch_rope import Schedule
+from torch_rope.configs import exact_schedule_from
 from torch_rope.configs.parameters import UNSUPPORTED, UNSUPPORTED_FIELDS
 
 MAKES_THEM = "compute_default_rope_parameters"
@@ -91,8 +92,15 @@ def check(rotary, module, config, unsupported):
             continue
         assert torch.equal(schedule.inv_freq.float(), inv_freq), rotary
         assert schedule.attention_factor == attention_factor, rotary
+        assert_exact_beside(config, layer_type, schedule)
         equal += 1
     return equal
+
+
+def assert_exact_beside(config, layer_type, schedule):
+    """float64 ones are some float32 roundings away."""
+    exact = exact_schedule_from(config, layer_type, None)
+    torch.testing.assert_close(exact.inv_freq, schedule.inv_freq, rtol=4e-6, atol=0)
 
 
 @functools.cache

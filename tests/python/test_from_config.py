@@ -9,13 +9,20 @@ import torch
 from transformers import LlamaConfig
 from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding
 
-from torch_rope import Schedule
+from torch_rope import Schedule, schedules
+from torch_rope.configs import exact_schedule_from
 
 LENGTH = 4096
 SIZES = {"hidden_size": 512, "num_attention_heads": 4, "max_position_embeddings": LENGTH}
 PAIRS = 64
 SHORT = [1.0 + 0.01 * pair for pair in range(PAIRS)]
 LONG = [1.5 + 0.37 * pair for pair in range(PAIRS)]
+LLAMA3 = {
+    "factor": 8.0,
+    "low_freq_factor": 1.0,
+    "high_freq_factor": 4.0,
+    "original_max_position_embeddings": 1024,
+}
 TYPES = {
     "default": {"rope_type": "default"},
     "linear": {"rope_type": "linear", "factor": 3.7},
@@ -44,13 +51,7 @@ TYPES = {
         "original_max_position_embeddings": 1024,
         "factor": 4.0,
     },
-    "llama3": {
-        "rope_type": "llama3",
-        "factor": 8.0,
-        "low_freq_factor": 1.0,
-        "high_freq_factor": 4.0,
-        "original_max_position_embeddings": 1024,
-    },
+    "llama3": {"rope_type": "llama3", **LLAMA3},
     "proportional": {"rope_type": "proportional", "partial_rotary_factor": 0.25},
 }
 BASES = [10000.0, 500000.0, 8e6]
@@ -208,3 +209,33 @@ def test_refused_lengths(seq_len):
 def test_refused_configs(config):
     with pytest.raises(TypeError, match="config must be a transformers config or a dict"):
         Schedule.from_config(config)
+
+
+@pytest.mark.parametrize("seq_len", [None, 1024, 1025, LENGTH + 1, 70001])
+@pytest.mark.parametrize("name", TYPES)
+def test_exact_frequencies(name, seq_len):
+    """float64, as the builders make them: float32's roundings away from transformers'."""
+    config = config_of(TYPES[name])
+    exact = exact_schedule_from(config, None, seq_len)
+    single = Schedule.from_config(config, None, seq_len)
+    # Some roundings of 2^-24 each, in an exponent that the base's logarithm multiplies too.
+    torch.testing.assert_close(exact.inv_freq, single.inv_freq, rtol=4e-6, atol=0)
+    assert exact.attention_factor == pytest.approx(single.attention_factor, rel=1e-15)
+    turning = exact.inv_freq[exact.inv_freq > 0]
+    assert not torch.equal(turning, turning.float().double())
+
+
+def test_exact_frequencies_are_the_builders():
+    config = config_of({"rope_type": "llama3", **LLAMA3})
+    assert exact_schedule_from(config, None, None) == schedules.llama3(128, 1e4, **LLAMA3)
+
+
+def test_exact_frequencies_of_an_odd_width():
+    """A third of 16 components: transformers makes three pairs of the five."""
+    config = LlamaConfig(
+        head_dim=16,
+        rope_parameters={"rope_theta": 1e4, "rope_type": "default", "partial_rotary_factor": 0.334},
+    )
+    exact = exact_schedule_from(config, None, None)
+    expected = torch.tensor([1e4 ** (-2 * pair / 5) for pair in range(3)], dtype=torch.float64)
+    torch.testing.assert_close(exact.inv_freq, expected, rtol=1e-14, atol=0)
