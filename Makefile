@@ -24,9 +24,10 @@ bench:  ## times on this CPU, beside other implementations; to keep them: make b
 	$(SETUP) bench
 	@$(RUN) -m benchmarks.cpu $(ARGS)
 
-figures:  ## README's tables of times and the plots, from the newest results in benchmarks/results
+figures:  ## README's tables of times and their plots, from the newest results; the plot of schedules
 	$(SETUP) figures
 	@$(RUN) -m benchmarks.figures $(ARGS)
+	@$(RUN) scripts/schedules_figure.py
 
 accuracy:  ## errors beside other implementations, written into docs/numerics.md
 	$(SETUP) accuracy

@@ -20,6 +20,14 @@ struct Advice {
 
 constexpr Advice kUseRotateQk = {"rope::rotate_qk returns differentiable copies",
                                  "rope::rotate_qk returns differentiable copies"};
+// rope::rotate_qk refuses tables too, and frequencies beside one.
+constexpr Advice kTableIsConstant = {
+    "a table is a constant: detach it; to learn frequencies, give them to rope::rotate_qk as "
+    "inv_freq",
+    "a table is a constant; to learn frequencies, give them to rope::rotate_qk as inv_freq"};
+constexpr Advice kWithoutTable = {
+    "to learn frequencies, give inv_freq to rope::rotate_qk without a table",
+    "to learn frequencies, give inv_freq to rope::rotate_qk without a table"};
 constexpr Advice kNotDifferentiable = {"call it under torch.no_grad()",
                                        "rope::rerotate is not differentiable"};
 
@@ -28,6 +36,16 @@ void refuse_recorded(const char* op, const Argument& argument, const Advice& adv
               " must not have a forward-mode tangent; ", advice.tangent);
   TORCH_CHECK(!at::GradMode::is_enabled() || !requires_grad(argument), op, ": ", argument.name,
               " must not require grad while grad mode is on; ", advice.grad);
+}
+
+void refuse_recorded_angles(const char* op, const Keywords& keywords) {
+  bool has_table = false;
+  for (const Argument& table : table_arguments(keywords)) {
+    refuse_recorded(op, table, kTableIsConstant);
+    has_table |= table.tensor != nullptr;
+  }
+  refuse_recorded(op, {"inv_freq", given(keywords.inv_freq)},
+                  has_table ? kWithoutTable : kUseRotateQk);
 }
 
 void bump_version(const at::Tensor& tensor) {
@@ -58,9 +76,7 @@ struct ApplyQkv {
   static void check(const at::Tensor& qkv, const OptionalTensor&, int64_t, int64_t, Rest... rest) {
     constexpr auto kName = "rope::apply_qkv";
     refuse_recorded(kName, {"qkv", &qkv}, kUseRotateQk);
-    for (const Argument& argument : angle_arguments(Keywords{rest...})) {
-      refuse_recorded(kName, argument, kUseRotateQk);
-    }
+    refuse_recorded_angles(kName, Keywords{rest...});
   }
 
   template <class... Rest>
@@ -119,9 +135,7 @@ void check_not_recorded(const at::Tensor& q, const OptionalTensor& k, const Keyw
   constexpr auto kName = "rope::apply";
   refuse_recorded(kName, {"q", &q}, kUseRotateQk);
   refuse_recorded(kName, {"k", given(k)}, kUseRotateQk);
-  for (const Argument& argument : angle_arguments(keywords)) {
-    refuse_recorded(kName, argument, kUseRotateQk);
-  }
+  refuse_recorded_angles(kName, keywords);
 }
 
 TORCH_LIBRARY_IMPL(rope, Autograd, m) {

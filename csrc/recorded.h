@@ -21,12 +21,6 @@ inline std::array<Argument, 3> table_arguments(const Keywords& keywords) {
            {"sin", given(keywords.sin)}}};
 }
 
-// The arguments that make the angles and could ask for a gradient.
-inline std::array<Argument, 4> angle_arguments(const Keywords& keywords) {
-  const auto [cos_sin, cos, sin] = table_arguments(keywords);
-  return {{{"inv_freq", given(keywords.inv_freq)}, cos_sin, cos, sin}};
-}
-
 inline bool has_tangent(const Argument& argument) {
   return argument.tensor != nullptr && argument.tensor->defined() &&
          argument.tensor->_fw_grad(/*level=*/0).defined();

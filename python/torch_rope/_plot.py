@@ -36,13 +36,8 @@ def plot(
         _, ax = plt.subplots(figsize=(7, 4), layout="constrained")
     drawn = [wavelengths(schedule) for schedule in schedules]
     for values, label in zip(drawn, labels, strict=True):
-        rows = values.reshape(-1, values.shape[-1])
-        for number, row in enumerate(rows):
-            turning = row.isfinite().nonzero().flatten()
-            name = label if number == 0 else f"_{label}"  # which a legend leaves out
-            ax.plot(turning.tolist(), row[turning].tolist(), marker=".", label=name)
-    for pair in _different(drawn):
-        ax.axvspan(pair - 0.5, pair + 0.5, color="0.5", alpha=0.12, linewidth=0)
+        _draw(ax, values, label)
+    _shade(ax, _different(drawn), "more than 1 % apart")
     if trained_length is not None:
         ax.axhline(trained_length, color="0.5", linestyle="--", linewidth=1)
         text = f"trained length, {trained_length:g}"
@@ -50,9 +45,29 @@ def plot(
     ax.set_yscale("log")
     ax.set_xlabel("pair of components")
     ax.set_ylabel("wavelength (positions)")
-    if len(schedules) > 1:
+    if ax.get_legend_handles_labels()[0]:
         ax.legend()
     return ax
+
+
+def _draw(ax: Any, values: Tensor, label: str) -> None:
+    """A curve of each head, all of one colour and one name."""
+    colour = None
+    for row in values.reshape(-1, values.shape[-1]):
+        turning = row.isfinite().nonzero().flatten()
+        name = label if colour is None else f"_{label}"  # which a legend leaves out
+        x, y = turning.tolist(), row[turning].tolist()
+        (line,) = ax.plot(x, y, marker=".", label=name, color=colour)
+        colour = line.get_color()
+
+
+def _shade(ax: Any, pairs: Sequence[int], label: str) -> None:
+    """Neighbours as one area: seams would show."""
+    starts = [pair for pair in pairs if pair - 1 not in pairs]
+    ends = [pair for pair in pairs if pair + 1 not in pairs]
+    for number, (start, end) in enumerate(zip(starts, ends, strict=True)):
+        name = label if number == 0 else f"_{label}"
+        ax.axvspan(start - 0.5, end + 0.5, color="0.5", alpha=0.12, linewidth=0, label=name)
 
 
 def _different(drawn: Sequence[Tensor]) -> list[int]:

@@ -166,12 +166,17 @@ class Schedule:
         others: schedules to compare with; pairs that differ from this one's by more than a percent
         are shaded. labels: one for each schedule. trained_length: a line; pairs above it never
         made a whole turn in training. ax: matplotlib axes to draw into. Returns the axes.
+
+        Of several position axes it is that which turns a pair the fastest; of several heads it is
+        one curve each. Pairs that do not turn are left out.
         """
         from torch_rope import _plot
 
         schedules = [self, *others]
         if labels is None:
+            # One alone needs no name: a legend leaves out what begins with an underscore.
             labels = [f"schedule {number}" for number in range(1, len(schedules) + 1)]
+            labels = labels if others else ["_"]
         names = list(labels)
         if len(names) != len(schedules):
             raise ValueError(
@@ -205,9 +210,13 @@ class Schedule:
 
     def __repr__(self) -> str:
         shape = tuple(self._inv_freq.shape)
-        first, last = self._inv_freq.flatten()[[0, -1]].tolist()
+        by_pair = self._inv_freq.movedim(-1, 0).reshape(shape[-1], -1)
+        turning = by_pair[by_pair != 0].tolist() or [0.0]
+        num_turning = int(by_pair.any(1).sum())
+        share = "" if num_turning == shape[-1] else f", {num_turning} of {shape[-1]} pairs turn"
         return (
-            f"Schedule(rotary_dim={self.rotary_dim}, inv_freq={shape}: {first:.6g} ... {last:.6g},"
+            f"Schedule(rotary_dim={self.rotary_dim},"
+            f" inv_freq={shape}: {turning[0]:.6g} ... {turning[-1]:.6g}{share},"
             f" attention_factor={self._attention_factor:.6g})"
         )
 

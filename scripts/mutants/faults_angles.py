@@ -205,4 +205,28 @@ FAULTS = (
         "the exponent of a frequency is rounded to float64 on the way",
         ("cpp.schedules",),
     ),
+    Fault(
+        "schedule-yarn-last-bound-rounded-down",
+        "kernels/schedules/extended.cpp",
+        "high = -floor_of(-high)",
+        "high = floor_of(high)",
+        "YaRN's ramp ends a pair early",
+        ("cpp.schedules_extended",),
+    ),
+    Fault(
+        "schedule-longrope-long-at-the-length",
+        "kernels/schedules/extended.cpp",
+        "seq_len.value_or(0.0) > length",
+        "seq_len.value_or(0.0) >= length",
+        "LongRoPE's long factors hold from the original length on, not beyond it",
+        ("cpp.schedules_extended",),
+    ),
+    Fault(
+        "schedule-mrope-orders-swapped",
+        "kernels/schedules/axes.cpp",
+        "interleaved ? in_turns(sections, num_pairs) : in_blocks(sections)",
+        "interleaved ? in_blocks(sections) : in_turns(sections, num_pairs)",
+        "interleaved M-RoPE comes out in blocks and the other way round",
+        ("cpp.schedules_extended",),
+    ),
 )

@@ -83,4 +83,12 @@ FAULTS = (
         "k loses its gradient in place, and nobody is told",
         ("tests/python/test_mutation.py::test_grad_mode_refuses",),
     ),
+    Fault(
+        "advice-that-rotate-qk-refuses",
+        "csrc/mutation.cpp",
+        "has_table |= table.tensor != nullptr;",
+        "has_table |= requires_grad(table);",
+        "frequencies beside a table are sent to rotate_qk, which refuses them too",
+        ("tests/python/test_refused_derivatives.py::test_frequencies_in_place",),
+    ),
 )

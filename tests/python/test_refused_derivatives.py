@@ -115,6 +115,63 @@ def test_tangents_in_place(device, op):
     assert torch.equal(x, before)
 
 
+def apply(x, **keywords):
+    torch.ops.rope.apply(x, x[:, :, :0], **keywords)
+
+
+def apply_qkv(x, **keywords):
+    torch.ops.rope.apply_qkv(x, num_heads_q=1, num_heads_k=1, **keywords)
+
+
+MUTATING = pytest.mark.parametrize("op", [apply, apply_qkv], ids=lambda op: op.__name__)
+UNWANTED_IN_PLACE = {
+    "reverse": "must not require grad while grad mode is on",
+    "forward": "must not have a forward-mode tangent",
+}
+TABLE_ADVICE = {
+    "reverse": "a table is a constant: detach it; to learn frequencies, give them to"
+    " rope::rotate_qk as inv_freq",
+    "forward": "a table is a constant; to learn frequencies, give them to rope::rotate_qk as"
+    " inv_freq",
+}
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("table", TABLES)
+@MUTATING
+def test_tables_in_place(device, op, table, mode):
+    """Not what rotate_qk could do, which refuses them as well; a detached one is taken."""
+    x = random(B, S, H, D, dtype=torch.float32, device=device)
+    name = table.split("-")[0]
+    keywords = {n: t.to(device) for n, t in TABLES[table]().items()}
+    text = f"rope::{op.__name__}: {name} {UNWANTED_IN_PLACE[mode]}; {TABLE_ADVICE[mode]}"
+    with forward_ad.dual_level():
+        keywords[name] = asks(keywords[name], mode)
+        assert_refused(text, lambda: op(x, **keywords))
+    if mode == "reverse":
+        keywords[name] = keywords[name].detach()
+        op(x, **keywords)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("table", [None, "cos_sin", "cos"])
+@MUTATING
+def test_frequencies_in_place(device, op, table, mode):
+    """rotate_qk learns them, but beside a table, of which the advice then speaks."""
+    x = random(B, S, H, D, dtype=torch.float32, device=device)
+    tables = {} if table is None else {n: t.to(device) for n, t in TABLES[table]().items()}
+    advice = "rope::rotate_qk returns differentiable copies"
+    if table is not None:
+        advice = "to learn frequencies, give inv_freq to rope::rotate_qk without a table"
+    text = f"rope::{op.__name__}: inv_freq {UNWANTED_IN_PLACE[mode]}; {advice}"
+    with forward_ad.dual_level():
+        inv_freq = asks(torch.ones(D // 2, device=device), mode)
+        assert_refused(text, lambda: op(x, inv_freq=inv_freq, **tables))
+        rotated, _ = torch.ops.rope.rotate_qk(x, x, inv_freq=inv_freq)
+        followed = forward_ad.unpack_dual(rotated).tangent if mode == "forward" else rotated.grad_fn
+        assert followed is not None
+
+
 def test_turns_cannot_be_learned(device):
     """Integers have no gradient, says torch itself."""
     turns = torch.ops.rope.turns(torch.ones(D // 2, device=device))

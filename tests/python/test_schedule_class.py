@@ -127,9 +127,20 @@ def test_copies_are_equal(copied, extents):
     assert torch.equal(again.kwargs()["inv_freq"], s.kwargs()["inv_freq"])
 
 
-def test_repr():
-    text = "Schedule(rotary_dim=8, inv_freq=(4,): 1 ... -2e-05, attention_factor=1.25)"
-    assert repr(schedule(1.25)) == text
+@pytest.mark.parametrize(
+    ("given", "text"),
+    [
+        (VALUES, "rotary_dim=8, inv_freq=(4,): 1 ... -2e-05"),
+        ([1.0, 0.5, 0.0], "rotary_dim=6, inv_freq=(3,): 1 ... 0.5, 2 of 3 pairs turn"),
+        ([0.0], "rotary_dim=2, inv_freq=(1,): 0 ... 0, 0 of 1 pairs turn"),
+        ([[0.0, 0.5], [1.0, 0.0]], "rotary_dim=4, inv_freq=(2, 2): 1 ... 0.5"),
+        ([[[1.0, 0.5], [0.25, 0.125]]], "rotary_dim=4, inv_freq=(1, 2, 2): 1 ... 0.125"),
+    ],
+    ids=["one-axis", "partial", "nothing", "axes", "heads"],
+)
+def test_repr(given, text):
+    """The first and the last frequency that is not 0, in the order of pairs."""
+    assert repr(Schedule(given, 1.25)) == f"Schedule({text}, attention_factor=1.25)"
 
 
 def test_kwargs(device):
