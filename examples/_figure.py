@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
-from _llama import Llama
+from _models import Llama
 from _report import Report
 from torch import Tensor
 

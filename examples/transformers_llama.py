@@ -1,7 +1,8 @@
-"""`make demo`: a transformers Llama reads this repository's README, with its own rotary function
-and with torch_rope's. Every number that is printed was measured in the same run.
+"""`make demo`: transformers' Llama, GLM and GPT-NeoX read this repository's README with their own
+rotary functions and, after `enable(model)`, with torch_rope's. Every number that is printed was
+measured in the same run.
 
-swap_rotary.py is the part to copy; _llama.py holds the model, _figure.py draws, _report.py prints.
+_models.py holds the models; _logits.py, _figure.py and _speed.py compare, _report.py prints.
 """
 
 import argparse
@@ -14,17 +15,17 @@ from pathlib import Path
 import torch
 import transformers
 from _figure import figure_path, show_figure
-from _llama import BASE, LLAMA3, Llama, Settings, float64_twin
-from _report import Report, seconds, take_turns
-from swap_rotary import rotation
-from torch import Tensor
+from _logits import show_architectures, show_errors, show_logits
+from _models import BASE, LLAMA3, Llama, Settings, logits
+from _report import Report
+from _speed import show_times, show_what_ran
 
 import torch_rope
+from torch_rope.integrations.transformers import enable
 
 ROOT = Path(__file__).resolve().parents[1]
 README = ROOT / "README.md"
 FIGURE = ROOT / "build" / "demo" / "scores.svg"
-TIMED = ("transformers", "new tensors", "in place")
 
 
 def show_setting(llama: Llama, report: Report, text: Path) -> None:
@@ -55,152 +56,6 @@ def show_setting(llama: Llama, report: Report, text: Path) -> None:
     report.facts("What is compared", rows)
 
 
-def largest(difference: Tensor) -> str:
-    return f"{float(difference.abs().max()):.1e}"
-
-
-def show_logits(llama: Llama, report: Report, rope: torch_rope.RotaryEmbedding) -> None:
-    tokens, far = llama.settings.tokens, llama.settings.far
-    starts = (0, far)
-    with report.step("reading the text in float64 throughout, the reference"):
-        twin = float64_twin(llama.model)
-        exact = [llama.logits(llama.exact_rotation, tokens, start, twin) for start in starts]
-    with report.step("reading it with transformers' rotation"):
-        stock = [llama.logits(None, tokens, start).double() for start in starts]
-    with report.step("reading it with torch_rope's rotation"):
-        ours = [llama.logits(rotation(rope), tokens, start).double() for start in starts]
-    rows = [
-        (
-            f"at {start:,} … {start + tokens - 1:,}",
-            largest(stock[index] - exact[index]),
-            largest(ours[index] - exact[index]),
-            largest(ours[index] - stock[index]),
-        )
-        for index, start in enumerate(starts)
-    ]
-    moved = [largest(logits[1] - logits[0]) for logits in (stock, ours, exact)]
-    rows.append(("from the first to the second", moved[0], moved[1], ""))
-    report.table(
-        f"Logits: largest difference, {tokens} tokens",
-        (
-            "positions of the text",
-            "transformers\n− float64",
-            "torch_rope\n− float64",
-            "torch_rope −\ntransformers",
-        ),
-        rows,
-        "float64 is the same model without float32's rounding, so smaller is better; the logits' "
-        f"standard deviation is {float(exact[0].std()):.2f}. Rotary attention sees distances "
-        "only: moving the whole text should change no logit. The last line is by how much each "
-        f"side's logits do change (in float64: {moved[2]}).",
-    )
-
-
-def largest_error(result: Tensor, exact: Tensor) -> str:
-    """Largest error of a component, over the length of the pair (i, i + n) that it belongs to."""
-    length = torch.hypot(*exact.chunk(2, dim=-1)).repeat(1, 1, 1, 2)
-    return f"{float(((result.double() - exact).abs() / length).max()):.1e}"
-
-
-def show_errors(llama: Llama, report: Report, rope: torch_rope.RotaryEmbedding) -> None:
-    tokens = llama.text.shape[1]
-    rows = []
-    with report.step("rotating the first layer's queries in float32, bfloat16 and float64"):
-        for dtype in (torch.float32, torch.bfloat16):
-            q, k = llama.first_layer(tokens, dtype)
-            for start in (0, llama.settings.far):
-                positions = llama.positions(start, tokens)
-                exact = llama.exact(q, positions)
-                stock, _ = llama.stock_rotation(q, k, *llama.cos_and_sin(q, positions))
-                ours, _ = rope(q, k, positions)
-                rows.append(
-                    (
-                        f"{str(dtype).removeprefix('torch.')}, {start:,} … {start + tokens - 1:,}",
-                        largest_error(stock, exact),
-                        largest_error(ours, exact),
-                        largest_error(exact.to(dtype), exact),
-                    )
-                )
-    report.table(
-        "The rotation alone: largest error against torch_rope.reference (float64)",
-        ("dtype and positions", "transformers", "torch_rope", "best possible"),
-        rows,
-        "errors are fractions of the length of the pair that is rotated. The last column is the "
-        "float64 result rounded once to the dtype; nothing that returns this dtype can do better. "
-        "Where torch_rope agrees with it, the rounding of the output is the whole error.",
-    )
-
-
-def milliseconds(taken: float) -> str:
-    return f"{1e3 * taken:.0f} ms" if taken >= 0.1 else f"{1e3 * taken:.2f} ms"
-
-
-def rotation_times(
-    llama: Llama, rope: torch_rope.RotaryEmbedding, dtype: torch.dtype
-) -> dict[str, float]:
-    """Seconds a call for one layer's queries and keys."""
-    tokens = llama.text.shape[1]
-    q, k = llama.first_layer(tokens, dtype)
-    positions = llama.positions(0, tokens)
-    cos, sin = llama.cos_and_sin(q, positions)
-    sides = {
-        "transformers": lambda: llama.stock_rotation(q, k, cos, sin),
-        "new tensors": lambda: rope(q, k, positions),
-        "in place": lambda: rope.apply(q, k, positions),
-    }
-    return take_turns(sides, llama.settings.rotation_seconds, llama.device)
-
-
-def show_times(llama: Llama, report: Report, rope: torch_rope.RotaryEmbedding) -> None:
-    settings, length = llama.settings, llama.text.shape[1]
-    times = {}
-    with report.step("timing the rotation, the two sides taking turns"):
-        for dtype in (torch.float32, torch.bfloat16):
-            name = str(dtype).removeprefix("torch.")
-            times[f"{name}, one layer"] = rotation_times(llama, rope, dtype)
-        q, _ = llama.first_layer(length, torch.float32)
-        positions = llama.positions(0, length)
-        angles = min(
-            seconds(lambda: llama.cos_and_sin(q, positions), llama.device) for _ in range(5)
-        )
-    with report.step("timing the whole forward pass, the two sides taking turns"):
-        sides = {
-            "transformers": lambda: llama.logits(None, settings.tokens),
-            "in place": lambda: llama.logits(rotation(rope), settings.tokens),
-        }
-        times["float32, whole model"] = take_turns(sides, settings.forward_seconds, llama.device)
-    rows = [
-        (
-            name,
-            *(milliseconds(taken[side]) if side in taken else "" for side in TIMED),
-            f"{taken['transformers'] / taken['in place']:.2f} ×",
-        )
-        for name, taken in times.items()
-    ]
-    report.table(
-        f"Time a call: a layer's rotation of {length:,} tokens, a model's reading of "
-        f"{settings.tokens:,}",
-        ("", "transformers", "torch_rope,\nnew tensors", "torch_rope,\nin place", "speed-up"),
-        rows,
-        "mean of the fastest tenth of the calls (one at least). Speed-up is transformers, which "
-        "returns new tensors, over in place. A layer rotates q and k, here the same tensors again "
-        "and again (so out of the caches where they fit) and without the angles: transformers "
-        f"makes them for each forward pass ({milliseconds(angles)} here), torch_rope once, in its "
-        "table. The whole model does much else, so a few percent there, or more on a busy "
-        "machine, are noise.",
-    )
-
-
-def show_what_ran(llama: Llama, report: Report) -> None:
-    """torch_rope.explain on the tensors that the attention layers hand over."""
-    length = llama.text.shape[1]
-    q, k = llama.first_layer(length, torch.float32)
-    positions, table = llama.positions(0, length), llama.schedule.table(length, llama.device)
-    plan = torch_rope.explain(q, k, positions, cos_sin=table, **llama.schedule.kwargs(llama.device))
-    facts = [(name, str(value)) for name, value in plan.items() if value is not None]
-    report.facts(f"What ran: torch_rope.explain for one layer, {length:,} tokens, float32", facts)
-
-
 def show_longer(llama: Llama, report: Report) -> None:
     """Position interpolation and NTK-aware scaling: the same weights over a longer text."""
     settings, factor = llama.settings, llama.settings.stretch
@@ -215,10 +70,11 @@ def show_longer(llama: Llama, report: Report) -> None:
     rows, usual = [], None
     for name, schedule in candidates.items():
         with report.step(f"reading {long:,} tokens, {name}"):
-            logits = llama.logits(rotation(llama.embedding(schedule, long)), long)
-            finite = bool(logits.isfinite().all())
-        usual = logits if usual is None else usual
-        change = float((logits[:short] - usual[:short]).double().square().mean().sqrt())
+            enable(llama.enabled, frequencies=schedule)
+            result = logits(llama.enabled, llama.text[:, :long])
+            finite = bool(result.isfinite().all())
+        usual = result if usual is None else usual
+        change = float((result[:short] - usual[:short]).double().square().mean().sqrt())
         reach = (schedule.inv_freq * (long - 1)) / (plain.inv_freq * (short - 1))
         rows.append(
             (
@@ -248,18 +104,19 @@ def show_longer(llama: Llama, report: Report) -> None:
 
 
 def run(settings: Settings, text: Path, figure: Path, report: Report) -> None:
-    report.title("torch_rope in a transformers Llama")
+    report.title("torch_rope in models of transformers")
     report.say(
-        "A Llama with random weights reads a real text twice: with transformers' own rotary "
-        "function, then with torch_rope's. Same weights, same frequencies; only the rotation "
-        "differs. (Random weights write nonsense, so no text is generated.)"
+        "Models with random weights read a real text twice: with transformers' own rotary "
+        "function, then with torch_rope's, after enable(model). Same weights, same frequencies; "
+        "only the rotation differs. (Random weights write nonsense, so no text is shown.)"
     )
-    with report.step("building the model"):
+    with report.step("building the Llama"):
         llama = Llama(settings, text)
     with report.step(f"caching cos and sin of {settings.table_rows:,} positions, once a model"):
-        rope = llama.embedding(llama.schedule, settings.table_rows)
+        rope = llama.embedding(settings.table_rows)
     show_setting(llama, report, text)
-    show_logits(llama, report, rope)
+    show_architectures(settings, llama.text, report)
+    show_logits(llama, report)
     show_errors(llama, report, rope)
     show_figure(llama, report, rope, figure)
     show_times(llama, report, rope)

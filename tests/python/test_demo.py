@@ -1,5 +1,5 @@
-"""The demo at a tiny size: its recipe swaps the rotation of one model and of nothing else, what it
-compares with is exact, and it prints every table.
+"""The demo at a tiny size: what it compares are the same weights on both sides, what it compares
+with is exact, and it prints every table.
 
 Tolerances: the float32 model and the float64 twin differ by the float32 roundings of everything
 but the rotation, the same on both sides, and by the rotation's own. transformers' rotation rounds
@@ -11,7 +11,6 @@ import importlib
 import importlib.util
 import io
 import re
-from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -27,7 +26,10 @@ SIZES = {
     "num_heads_k": 2,
     "intermediate_size": 128,
     "table_rows": FAR + 64,
+    "other_hidden_size": 64,
     "tokens": 16,
+    "few_tokens": 16,
+    "new_tokens": 3,
     "far": FAR,
     "forward_seconds": 0.0,
     "rotation_seconds": 0.0,
@@ -41,7 +43,7 @@ def examples():
     pytest.importorskip("rich")
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(EXAMPLES))
-        names = ("transformers_llama", "swap_rotary", "_llama", "_report")
+        names = ("transformers_llama", "_float64", "_models", "_report")
         yield SimpleNamespace(**{name: importlib.import_module(name) for name in names})
 
 
@@ -54,12 +56,7 @@ def text(tmp_path_factory):
 
 @pytest.fixture
 def llama(examples, text, device):
-    return examples._llama.Llama(examples._llama.Settings(torch.device(device), **SIZES), text)
-
-
-@pytest.fixture
-def ours(examples, llama):
-    return examples.swap_rotary.rotation(llama.embedding(llama.schedule, SIZES["table_rows"]))
+    return examples._models.Llama(examples._models.Settings(torch.device(device), **SIZES), text)
 
 
 def _distance(a, b):
@@ -67,74 +64,34 @@ def _distance(a, b):
 
 
 @pytest.mark.parametrize("start", [0, FAR], ids=["near", "far"])
-def test_swapped_model_stays_by_the_float64_model(examples, llama, ours, start):
-    tokens = SIZES["tokens"]
+def test_enabled_model_stays_by_the_float64_model(examples, llama, start):
+    text, read = llama.text[:, : SIZES["tokens"]], examples._models.logits
     with torch.inference_mode():
-        twin = examples._llama.float64_twin(llama.model)
-        exact = llama.logits(llama.exact_rotation, tokens, start, twin)
-        near = llama.logits(llama.exact_rotation, tokens, 0, twin)
-        yardstick = _distance(llama.logits(None, tokens), near)
-        result = llama.logits(ours, tokens, start)
-    assert 0 < _distance(result, exact) <= 2 * yardstick
+        twin = examples._float64.Float64Twin(llama.model)
+        yardstick = _distance(read(llama.model, text), read(twin, text))
+        result = read(llama.enabled, text, start)
+        assert 0 < _distance(result, read(twin, text, start)) <= 2 * yardstick
 
 
-def test_gradients_stay_by_the_float64_model(examples, llama, ours):
-    tokens = SIZES["tokens"]
-    twin = examples._llama.float64_twin(llama.model)
-
-    def gradients(model, rotate):
-        weights = [layer.self_attn.q_proj.weight for layer in model.model.layers]
-        loss = llama.logits(rotate, tokens, model=model).square().mean()
-        return torch.cat(torch.autograd.grad(loss, weights))
-
-    exact = gradients(twin, llama.exact_rotation)
-    yardstick = _distance(gradients(llama.model, None), exact)
-    assert _distance(gradients(llama.model, ours), exact) <= 2 * yardstick
+def test_both_models_have_the_same_weights(llama):
+    pairs = zip(llama.model.parameters(), llama.enabled.parameters(), strict=True)
+    assert all(stock is ours for stock, ours in pairs)
 
 
-def test_every_layer_hands_over_views_of_its_projections(llama):
-    seen = []
-
-    def rotate(q, k, positions):
-        seen.append((q.shape, k.shape, q.is_contiguous() and k.is_contiguous(), positions))
-        return q, k
-
-    tokens, start = SIZES["tokens"], 5
+def test_the_stock_model_is_stock(examples, llama):
+    other = examples._models.build(examples._models.llama, llama.settings)
     with torch.inference_mode():
-        llama.logits(rotate, tokens, start)
-    assert len(seen) == llama.settings.num_layers
-    for q_shape, k_shape, is_view, positions in seen:
-        assert q_shape == (1, tokens, 4, 64)
-        assert k_shape == (1, tokens, 2, 64)
-        assert is_view
-        assert positions.tolist() == [list(range(start, start + tokens))]
+        text = llama.text[:, :8]
+        expected = examples._models.logits(other, text)
+        assert torch.equal(examples._models.logits(llama.model, text), expected)
 
 
-def _stock(examples, model):
-    return model.model.rotary_emb, examples._llama.modeling_llama.apply_rotary_pos_emb
-
-
-@pytest.mark.parametrize("error", [None, KeyError("inside")], ids=["normal", "exception"])
-def test_swap_ends_with_its_block(examples, text, error):
-    settings = examples._llama.Settings(torch.device("cpu"), **SIZES)
-    model = examples._llama.build_model(settings)
-    before, keys = _stock(examples, model), list(model.state_dict())
-    swapped = examples.swap_rotary.swapped_rotary(model, lambda q, k, positions: (q, k))
-    with pytest.raises(KeyError) if error else nullcontext(), swapped:
-        assert all(a is not b for a, b in zip(_stock(examples, model), before, strict=True))
-        assert list(model.state_dict()) == keys
-        if error:
-            raise error
-    assert all(a is b for a, b in zip(_stock(examples, model), before, strict=True))
-
-
-def test_other_models_keep_their_rotation(examples, llama, ours):
-    other = examples._llama.build_model(llama.settings)
+def test_continued_is_what_the_logits_say(examples, llama):
+    text = llama.text[:, :8]
     with torch.inference_mode():
-        before = llama.logits(None, 8, model=other)
-        with examples.swap_rotary.swapped_rotary(llama.model, ours):
-            during = llama.logits(None, 8, model=other)
-    assert torch.equal(before, during)
+        for token in examples._models.continued(llama.enabled, text, 3)[0]:
+            assert examples._models.logits(llama.enabled, text)[-1].argmax() == token
+            text = torch.cat((text, token.view(1, 1)), dim=1)
 
 
 class _FloatingTypes(TorchDispatchMode):
@@ -153,9 +110,9 @@ class _FloatingTypes(TorchDispatchMode):
 
 
 def test_float64_model_computes_nothing_in_less(examples, llama):
-    twin = examples._llama.float64_twin(llama.model)
+    twin = examples._float64.Float64Twin(llama.model)
     with torch.inference_mode(), _FloatingTypes() as types:
-        llama.logits(llama.exact_rotation, 8, model=twin)
+        examples._models.logits(twin, llama.text[:, :8])
     assert types.seen == {torch.float64}
 
 
@@ -170,7 +127,7 @@ def test_float64_model_computes_nothing_in_less(examples, llama):
 def test_read_text(examples, tmp_path, length, expected):
     path = tmp_path / "text"
     path.write_bytes(b"abcde")
-    tokens = examples._llama.read_text(path, length, torch.device("cpu"))
+    tokens = examples._models.read_text(path, length, torch.device("cpu"))
     assert tokens.dtype == torch.int64
     assert tokens.tolist() == [list(expected)]
 
@@ -191,7 +148,7 @@ def test_take_turns_reports_the_fastest_tenth(examples, monkeypatch):
 def test_demo_prints_every_table(examples, text, device, tmp_path):
     from rich.console import Console
 
-    settings = examples._llama.Settings(torch.device(device), **SIZES)
+    settings = examples._models.Settings(torch.device(device), **SIZES)
     output = io.StringIO()
     with torch.inference_mode():
         report = examples._report.Report(Console(file=output, width=80))
@@ -201,6 +158,7 @@ def test_demo_prints_every_table(examples, text, device, tmp_path):
     assert figure.exists() == (importlib.util.find_spec("matplotlib") is not None)
     for title in (
         "What is compared",
+        "enable(model): largest error",
         "Logits: largest difference",
         "The rotation alone",
         "Time a call",
@@ -208,7 +166,7 @@ def test_demo_prints_every_table(examples, text, device, tmp_path):
         "4 × the length: 64 tokens",
     ):
         assert title in printed
-    assert printed.count("How to read it") == 4
+    assert printed.count("How to read it") == 5
     assert not re.search(r"\b(nan|inf)\b|NOT FINITE", printed)
     # A cell that does not fit 80 columns ends in an ellipsis; ranges have a space before theirs.
     assert not re.search(r"\w…", printed)

@@ -9,11 +9,8 @@ import pytest
 import torch
 from tiny_models import build, float64_twin, rms, tokens
 from torch import nn
-from transformers import AutoModelForCausalLM
-from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 from transformers.models.llama import modeling_llama
 
-from torch_rope import schedules
 from torch_rope.integrations.transformers import disable, enable
 
 MODES = ("model", "exact", "stock")

@@ -18,7 +18,7 @@ LLAMA = "enable: LlamaForCausalLM is not supported: "
 
 def assert_refused(model, message, frequencies="model"):
     before = contents(model)
-    with pytest.raises(ValueError) as raised:
+    with pytest.raises(ValueError, match=r"^enable: ") as raised:
         enable(model, frequencies=frequencies)
     assert str(raised.value) == message
     assert_same_contents(model, before)
@@ -55,7 +55,6 @@ def scaled(q, k, cos, sin, unsqueeze_dim=1):
     return turned[0], 2 * turned[1]
 
 
-
 def of_heads_last(q, k, cos, sin, unsqueeze_dim=2):
     return STOCK(q, k, cos, sin, unsqueeze_dim)
 
@@ -87,7 +86,6 @@ def test_attention_whose_forward_is_decorated(monkeypatch):
 def test_a_rotary_module_of_other_angles(monkeypatch):
     rotary = modeling_llama.LlamaRotaryEmbedding
     stock = rotary.forward
-
 
     def shifted(self, x, position_ids):
         return stock(self, x, position_ids + 1)

@@ -1,14 +1,21 @@
 """Small models of transformers' architectures, with random weights, and what they should compute.
 
-The oracle is the model itself with every operation in float64: its own code, none of ours.
+The oracle is the model itself with every operation in float64: its own code, none of ours. The demo
+compares with the same one, and tests/python/test_demo.py sees that it computes nothing in less.
 """
 
-import copy
+import sys
+from pathlib import Path
 
 import torch
-from torch.overrides import TorchFunctionMode
 from transformers import AutoModelForCausalLM, Qwen2VLForConditionalGeneration
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+if str(EXAMPLES) not in sys.path:
+    sys.path.append(str(EXAMPLES))
+
+from _float64 import Float64Twin  # noqa: E402
 
 VOCABULARY = 96
 _SIZES = {
@@ -97,35 +104,8 @@ def _qwen2_vl(changes):
     return Qwen2VLForConditionalGeneration(config)
 
 
-class _Float64(TorchFunctionMode):
-    """What asks for float32 gets float64."""
-
-    _WIDER = {torch.float32: torch.float64}
-
-    def __torch_function__(self, func, types, args=(), kwargs=None):
-        if func is torch.Tensor.float:
-            func = torch.Tensor.double
-        args = [self._WIDER.get(arg, arg) if isinstance(arg, torch.dtype) else arg for arg in args]
-        kwargs = {
-            name: self._WIDER.get(value, value) if isinstance(value, torch.dtype) else value
-            for name, value in (kwargs or {}).items()
-        }
-        return func(*args, **kwargs)
-
-
 def float64_twin(model):
-    """A copy with the same weights and frequencies, called as the model is."""
-    return _Twin(copy.deepcopy(model).double())
-
-
-class _Twin:
-    def __init__(self, model):
-        self._model = model
-        self.parameters = model.parameters
-
-    def __call__(self, *arguments, **keywords):
-        with _Float64():
-            return self._model(*arguments, **keywords)
+    return Float64Twin(model)
 
 
 def tokens(batch, length, seed=0):

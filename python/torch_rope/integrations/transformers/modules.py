@@ -49,7 +49,9 @@ def layer_types(module: nn.Module) -> Iterator[str | None]:
     for name, _ in module.named_buffers(recurse=False):
         if name == _ROTARY_BUFFER:
             yield None
-        elif name.endswith(f"_{_ROTARY_BUFFER}") and not name.endswith(f"original_{_ROTARY_BUFFER}"):
+        elif name.endswith(f"_{_ROTARY_BUFFER}") and not name.endswith(
+            f"original_{_ROTARY_BUFFER}"
+        ):
             yield name.removesuffix(f"_{_ROTARY_BUFFER}")
 
 

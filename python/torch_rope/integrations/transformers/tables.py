@@ -20,7 +20,10 @@ def has_table(module: nn.Module) -> bool:
 
 
 def exact_table(attention: Any, schedule: Schedule) -> Tensor:
-    """The same rows from exact phases, float32; ValueError where the model's are of other angles."""
+    """The same rows from exact phases, float32.
+
+    ValueError where the model's own are of other angles than this schedule's.
+    """
     stock = attention.__dict__.get(_STOCK, attention._buffers[_NAME])
     cos, sin = schedule.table(stock.shape[0], stock.device).chunk(2, dim=-1)
     table = torch.cat((sin, cos), dim=-1)

@@ -42,9 +42,7 @@ def agree(
     return taken > 0
 
 
-def _calls(
-    names: tuple[str, ...], columns: Callable[[Tensor], Tensor]
-) -> Iterator[Arguments]:
+def _calls(names: tuple[str, ...], columns: Callable[[Tensor], Tensor]) -> Iterator[Arguments]:
     generator = torch.Generator("cpu").manual_seed(0)
 
     def draw(*shape: int) -> Tensor:
@@ -59,9 +57,7 @@ def _calls(
             for name in set(names) & set(_HEADS):
                 x = draw(_BATCH, _TOKENS, _HEADS[name], width)
                 given[name] = x.transpose(1, 2) if unsqueeze_dim == 1 else x
-            told: Arguments = (
-                {"unsqueeze_dim": unsqueeze_dim} if "unsqueeze_dim" in names else {}
-            )
+            told: Arguments = {"unsqueeze_dim": unsqueeze_dim} if "unsqueeze_dim" in names else {}
             yield {**given, **told}
             if told:  # what such a function takes for granted
                 yield given
