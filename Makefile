@@ -16,7 +16,7 @@ help:  ## this list
 setup:  ## .venv, build, editable install
 	$(SETUP) setup
 
-demo:  ## a transformers Llama on these kernels, compared with itself
+demo:  ## models of transformers on these kernels, compared with themselves
 	$(SETUP) demo
 	@$(RUN) examples/transformers_llama.py $(ARGS)
 

@@ -1,5 +1,5 @@
-"""Measures what docs/numerics.md says of errors, and writes its tables and figures. Behind make
-accuracy; one or two minutes on one core.
+"""Measures what docs/numerics.md and docs/transformers.md say of errors, and writes their tables
+and figures. Behind make accuracy; one or two minutes on one core.
 
 Usage: .venv/bin/python scripts/accuracy/run.py [--quick]
 --quick prints the tables instead, without the columns that take long, and writes nothing.
@@ -12,7 +12,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from accuracy import figures, measure, page, tables
+from accuracy import figures, measure, modes, page, tables
 from environment.report import ROOT, guarded
 
 
@@ -22,15 +22,21 @@ def show(results: measure.Results) -> None:
 
 
 def publish(results: measure.Results) -> None:
-    text = page.write(page.PAGE.read_text(encoding="utf-8"), tables.texts(results))
-    page.PAGE.write_text(text, encoding="utf-8")
+    for path, texts in ((page.PAGE, tables.texts(results)), (modes.PAGE, modes.texts())):
+        path.write_text(page.write(path.read_text(encoding="utf-8"), texts), encoding="utf-8")
     figures.draw(results, page.PAGE.parent / "figures")
-    written = [page.PAGE, *(page.PAGE.parent / "figures" / f"{name}.svg" for name in figures.DRAWN)]
+    written = [
+        page.PAGE,
+        modes.PAGE,
+        *(page.PAGE.parent / "figures" / f"{name}.svg" for name in figures.DRAWN),
+    ]
     print("written:", *(str(path.relative_to(ROOT)) for path in written))
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="Writes the tables of docs/numerics.md.")
+    parser = argparse.ArgumentParser(
+        description="Writes the tables of docs/numerics.md and docs/transformers.md."
+    )
     parser.add_argument("--quick", action="store_true", help="print some of it, write nothing")
     quick: bool = parser.parse_args().quick
     start = time.monotonic()

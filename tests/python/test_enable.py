@@ -6,7 +6,7 @@ import sys
 
 import pytest
 import torch
-from tiny_models import ARCHITECTURES, build, float64_twin, rms, tokens
+from tiny_models import ARCHITECTURES, WAYS, build, float64_twin, rms, tokens
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from torch_rope.integrations.transformers import enable
@@ -15,8 +15,6 @@ MODES = ("model", "exact", "stock")
 EVERY = sorted(ARCHITECTURES)
 # GPT-J's and CodeGen's tables end at max_position_embeddings.
 ANYWHERE = [name for name in EVERY if name not in ("gptj", "codegen")]
-# One of each way to rotate, and none whose routers choose other experts for a last bit.
-WAYS = ["cohere", "falcon", "gemma3_text", "glm", "gpt_neox", "llama", "olmo2", "phi3", "qwen2_vl"]
 # They rotate in float32, with cosines that are exact at position 0 alone.
 ROTATES_IN_FLOAT32 = ("cohere", "olmo2")
 FAR = 100_000
@@ -103,7 +101,7 @@ def test_bfloat16_logits_are_closer_to_float64_than_stock(name):
     assert sum(ours) < allowed * sum(stock)
 
 
-@pytest.mark.parametrize("name", EVERY)
+@pytest.mark.parametrize("name", ["codegen", *WAYS])
 def test_float16_runs_and_agrees(name):
     model, text = build(name), tokens(2, 32)
     with torch.no_grad():
@@ -112,9 +110,8 @@ def test_float16_runs_and_agrees(name):
         enable(model)
         ours = model(text).logits
     assert ours.dtype == torch.float16
-    # Of a router that chooses otherwise a token's logits are other ones.
-    errors = (ours - exact).double().pow(2).mean(-1).sqrt()
-    assert errors.median() < 0.01 * rms(exact)
+    # Some tens of roundings of 2^-11 each.
+    assert rms(ours - exact) < 0.01 * rms(exact)
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -143,7 +140,7 @@ def test_gradient_checkpointing_gives_the_same_gradients():
     model(text, labels=text).loss.backward()
     plain = [parameter.grad.clone() for parameter in model.parameters()]
     model.zero_grad()
-    model.gradient_checkpointing_enable()
+    model.activation_checkpointing_enable()
     model(text, labels=text).loss.backward()
     for parameter, expected in zip(model.parameters(), plain, strict=True):
         assert torch.equal(parameter.grad, expected)

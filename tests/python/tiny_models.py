@@ -74,6 +74,9 @@ ARCHITECTURES = {
     "stablelm": {},
 }
 
+# One of each way to rotate, without routers, which choose other experts for a last bit.
+WAYS = ["cohere", "falcon", "gemma3_text", "glm", "gpt_neox", "llama", "olmo2", "phi3", "qwen2_vl"]
+
 
 def build(model_type, **changes):
     """In float32, not in training; the same weights every time."""

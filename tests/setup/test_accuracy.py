@@ -19,9 +19,9 @@ from environment.report import Failure
 
 pytest.importorskip("transformers")
 pytest.importorskip("matplotlib")
-figures, measure, sides, tables = (
+figures, measure, modes, sides, tables = (
     importlib.import_module(f"accuracy.{name}")
-    for name in ("figures", "measure", "sides", "tables")
+    for name in ("figures", "measure", "modes", "sides", "tables")
 )
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -69,7 +69,28 @@ def test_committed_tables_are_what_is_measured(name, texts):
     it parts them. Inputs are the same integers everywhere; another processor's vectorised cosine
     changes some of transformers' float32 values by an ulp, which one more unit covers.
     """
-    committed, measured = cells(COMMITTED[name]), cells(texts[name])
+    assert_same_numbers(COMMITTED[name], texts[name])
+
+
+def test_committed_tables_of_modes_are_what_is_measured():
+    measured = modes.texts()
+    committed = page.read(modes.PAGE.read_text(encoding="utf-8"))
+    assert sorted(committed) == sorted(measured)
+    for name, text in measured.items():
+        assert_same_numbers(committed[name], text)
+
+
+def test_modes_are_exact_where_they_say_so():
+    # 0.75 of a unit, as for every table.
+    measured = modes.texts()
+    for name, mode in (("against-own", "model"), ("against-exact", "exact")):
+        of_mode = [v for (row, _), v in cells(measured[name]).items() if f'"{mode}"' in row]
+        assert len(of_mode) == 2 * len(modes.POSITIONS)
+        assert all(float(value) <= 0.76 * UNIT for value in of_mode)
+
+
+def assert_same_numbers(committed, measured):
+    committed, measured = cells(committed), cells(measured)
     assert measured
     assert {row for row, _ in committed} == {row for row, _ in measured}
     wrong = {

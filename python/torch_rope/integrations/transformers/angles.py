@@ -36,7 +36,7 @@ def forward_with(source: Source, forms: Mapping[str | None, Form]) -> Callable[.
 
     Frequencies that depend on the length change where the model's own code changes them.
     """
-    from transformers.modeling_rope_utils import dynamic_rope_update
+    from transformers import modeling_rope_utils
 
     def forward(self: Any, x: Tensor, position_ids: Tensor, layer_type: str | None = None) -> Any:
         form = forms[layer_type]
@@ -47,7 +47,8 @@ def forward_with(source: Source, forms: Mapping[str | None, Form]) -> Callable[.
             inv_freq = _on_axes(inv_freq, form.axes)
         return form.result(*cos_and_sin(position_ids, inv_freq, factor))
 
-    changing = dynamic_rope_update(forward)
+    updating: Any = modeling_rope_utils.dynamic_rope_update  # transformers leaves it untyped
+    changing = updating(forward)
 
     @torch.no_grad()
     def any_forward(self: Any, *arguments: Any, **keywords: Any) -> Any:

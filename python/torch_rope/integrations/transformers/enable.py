@@ -16,7 +16,7 @@ from torch import nn
 from torch_rope.configs import exact_schedule_from, schedule_from
 from torch_rope.integrations.transformers import forwards, modules, tables
 from torch_rope.integrations.transformers import frequencies as sources
-from torch_rope.integrations.transformers.angles import forward_with
+from torch_rope.integrations.transformers.angles import Source, forward_with
 from torch_rope.integrations.transformers.rotations import ours_for
 from torch_rope.schedule import Schedule
 
@@ -110,7 +110,7 @@ def _rotaries_of(model: nn.Module, attentions: list[nn.Module]) -> Iterator[nn.M
 def _steps_of_rotary(rotary: nn.Module, frequencies: str | Schedule) -> Iterator[_Step]:
     layer_types = tuple(modules.layer_types(rotary))
     forms = {layer_type: modules.form_of(rotary, layer_type) for layer_type in layer_types}
-    source = sources.of_module
+    source: Source = sources.of_module
     if frequencies != "model":
         given = frequencies if isinstance(frequencies, Schedule) else None
         source, buffers = sources.others(rotary, layer_types, given)

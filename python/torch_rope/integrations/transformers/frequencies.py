@@ -32,6 +32,7 @@ def others(
     module: Any, layer_types: tuple[str | None, ...], given: Schedule | None
 ) -> tuple[Source, Mapping[str, Tensor]]:
     """A source of a given schedule, or of the configuration's in float64, and its buffers."""
+    schedules: dict[str | None, tuple[Schedule, ...]]
     if given is not None:
         schedules = dict.fromkeys(layer_types, (given,))
     else:
@@ -106,7 +107,7 @@ def _original_length(module: Any, layer_type: str | None) -> int:
 
 
 def _rope_type(module: Any, layer_type: str | None) -> str:
-    rope_type = getattr(module, "rope_type", "default")
+    rope_type: Any = getattr(module, "rope_type", "default")
     return str(rope_type if layer_type is None else rope_type[layer_type])
 
 

@@ -77,7 +77,8 @@ def in_columns(of_each_pair: Tensor, arrangement: str) -> Tensor:
 
 def _halves(x: Tensor) -> Tensor:
     """Interleaved pairs moved apart into halves, in new memory."""
-    return x.unflatten(-1, (-1, 2)).transpose(-1, -2).flatten(-2)
+    pairs = x.view(*x.shape[:-1], x.shape[-1] // 2, 2)
+    return pairs.transpose(-1, -2).flatten(-2)
 
 
 def ours_for(stock: Function) -> tuple[Function, Rotation]:

@@ -1,0 +1,116 @@
+"""The cos and sin that the layers of an enabled model get, by mode."""
+
+import mpmath
+import pytest
+import torch
+from tiny_models import build, float64_twin, rms, tokens
+
+import torch_rope
+from torch_rope import schedules
+from torch_rope.integrations.transformers import enable
+
+ENDING = "RotaryEmbedding"
+PAIRS = 8
+FAR = torch.tensor([[0, 1, 4095, 131_071, 2**24 + 1, 2**31 - 1]])
+UNIT = 2.0**-24
+YARN = {
+    "rope_type": "yarn",
+    "rope_theta": 1e4,
+    "factor": 8.0,
+    "original_max_position_embeddings": 64,
+}
+
+
+def rotary_of(model):
+    """Of its text."""
+    kinds = [module for module in model.modules() if type(module).__name__.endswith(ENDING)]
+    (rotary,) = [module for module in kinds if "Vision" not in type(module).__name__]
+    return rotary
+
+
+def cos_sin(model, positions, dtype=torch.float32):
+    return rotary_of(model)(torch.zeros(1, 1, 1, dtype=dtype), positions)
+
+
+def exact(positions, inv_freq):
+    """float64 cos and sin, of products that mpmath keeps whole."""
+    with mpmath.workdps(50):
+        phases = [
+            [mpmath.mpf(p) * mpmath.mpf(f) for f in inv_freq.tolist()] for p in positions.tolist()
+        ]
+        return tuple(
+            torch.tensor([[float(function(x)) for x in row] for row in phases], dtype=torch.float64)
+            for function in (mpmath.cos, mpmath.sin)
+        )
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("mode", ["model", "exact"])
+def test_angles_are_exact_at_any_position(mode, dtype):
+    model = build("llama")
+    inv_freq = rotary_of(model).inv_freq
+    if mode == "exact":
+        inv_freq = schedules.default(2 * PAIRS, 1e4).inv_freq
+    enable(model, frequencies=mode)
+    for got, expected in zip(cos_sin(model, FAR, dtype), exact(FAR[0], inv_freq), strict=True):
+        assert got.dtype == torch.float32
+        assert torch.equal(got[..., :PAIRS], got[..., PAIRS:])
+        # docs/numerics.md; the frequency's rounding to 2^-65 turns is 2^31 * 2 pi * 2^-65 here.
+        assert (got[0, :, :PAIRS] - expected).abs().max() <= 0.7501 * UNIT
+
+
+@pytest.mark.parametrize("changes", [{}, {"rope_parameters": YARN}], ids=["default", "yarn"])
+def test_rotations_have_the_bits_of_the_operator_with_positions(changes):
+    model = build("llama", **changes)
+    enable(model)
+    rotary = rotary_of(model)
+    q = torch.randn(1, FAR.shape[1], 4, 2 * PAIRS)
+    cos, sin = (x[..., :PAIRS] for x in cos_sin(model, FAR))
+    expected = torch_rope.rotate(
+        q, FAR, inv_freq=rotary.inv_freq, attention_factor=rotary.attention_scaling
+    )
+    assert torch.equal(torch_rope.rotate(q, cos=cos, sin=sin), expected)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+def test_stock_angles_are_the_model_s_to_the_bit(dtype):
+    model = build("llama")
+    expected = cos_sin(model, FAR, dtype)
+    enable(model, frequencies="stock")
+    for got, stock in zip(cos_sin(model, FAR, dtype), expected, strict=True):
+        assert got.dtype == dtype
+        assert torch.equal(got, stock)
+
+
+@pytest.mark.parametrize("mode", ["model", "exact"])
+def test_axes_of_mrope(mode):
+    """Time, height and width, each with the pairs of its section, (2, 3, 3)."""
+    model = build("qwen2_vl")
+    inv_freq = rotary_of(model).inv_freq
+    if mode == "exact":
+        inv_freq = schedules.default(2 * PAIRS, 1e4).inv_freq
+    enable(model, frequencies=mode)
+    positions = torch.stack((FAR, FAR + 3, FAR // 2))
+    axis = [0, 0, 1, 1, 1, 2, 2, 2]
+    for got, *by_axis in zip(
+        cos_sin(model, positions),
+        *(exact(positions[a, 0], inv_freq) for a in range(3)),
+        strict=True,
+    ):
+        expected = torch.stack([by_axis[a][:, pair] for pair, a in enumerate(axis)], dim=-1)
+        assert (got[0, :, :PAIRS] - expected).abs().max() <= 0.7501 * UNIT
+
+
+def test_a_picture_s_positions_change_the_logits_as_in_stock():
+    model, text = build("qwen2_vl"), tokens(1, 24)
+    positions = torch.stack([torch.arange(24), torch.arange(24) // 4, torch.arange(24) % 4])[
+        :, None
+    ]
+    with torch.no_grad():
+        expected = float64_twin(model)(text, position_ids=positions).logits
+        stock = model(text, position_ids=positions).logits
+        enable(model)
+        ours = model(text, position_ids=positions).logits
+        along = model(text).logits
+    assert rms(ours - expected) < 1.25 * rms(stock - expected)
+    assert rms(along - expected) > 0.01 * rms(expected)
