@@ -21,15 +21,17 @@ WINDOWS = 32
 HEAD_DIM = 32
 BASE = 10000.0
 
-# What is done to a model that was trained with plain rotations; the article's are the first four.
+# What is done to a model that was trained with plain rotations. The article has
+# linear interpolation for twice the length and NTK with α = 8 for eight times.
 FIXED: dict[str, Schedule] = {
     "nothing": schedules.default(HEAD_DIM, BASE),
     "linear, factor 2": schedules.linear(HEAD_DIM, BASE, 2.0),
     "linear, factor 8": schedules.linear(HEAD_DIM, BASE, 8.0),
     "NTK, α = 8": schedules.ntk(HEAD_DIM, BASE, 8.0),
+    "NTK, α = 64": schedules.ntk(HEAD_DIM, BASE, 64.0),
     "YaRN, factor 8": schedules.yarn(HEAD_DIM, BASE, 8.0, TRAINED_LENGTH),
 }
-DYNAMIC = "dynamic NTK"
+DYNAMIC = "dynamic NTK, factor 8"
 TUNED = "linear, factor 8, fine-tuned"
 WINDOWED = "the last 256 bytes only"
 BASELINES = ("learned", "sinusoidal", "t5", "none")
@@ -38,8 +40,8 @@ Curve = list[float]  # mean loss of each bucket, nats a byte; shorter where a mo
 
 
 def dynamic(length: int) -> Schedule:
-    """As transformers does it with factor 1: α is how many times the trained length there are."""
-    return schedules.dynamic_ntk(HEAD_DIM, BASE, 1.0, TRAINED_LENGTH, length)
+    """As transformers does it: α = 1 up to the trained length, 8 · 8 − 7 = 57 at eight times it."""
+    return schedules.dynamic_ntk(HEAD_DIM, BASE, float(LENGTHS), TRAINED_LENGTH, length)
 
 
 def evaluation() -> Tensor:
@@ -112,3 +114,26 @@ SPANS = ((128, 256), (256, 512), (512, 1024), (1024, 2048))
 
 def table(found: dict[str, Curve]) -> dict[str, list[float]]:
     return {name: [mean_between(values, *span) for span in SPANS] for name, values in found.items()}
+
+
+def reach(trained: Schedule, stretched: Schedule, length: int) -> float:
+    """Up to which position no pair leaves the angles that it took while training. Pairs that went
+    through a whole turn have taken all of them; of the others the one that is slowed the least
+    comes to its largest trained angle first."""
+    unfinished = trained.inv_freq * length < 2 * math.pi
+    slowed = trained.inv_freq[unfinished] / stretched.inv_freq[unfinished]
+    return length * float(slowed.min())
+
+
+def reaches() -> dict[str, dict[str, float]]:
+    """Of the small model, and of heads of 128 trained for 2048 tokens, the article's Llama."""
+    found = {
+        "small": {name: reach(FIXED["nothing"], s, TRAINED_LENGTH) for name, s in FIXED.items()}
+    }
+    llama = schedules.default(128, BASE)
+    found["llama"] = {
+        "linear, factor 2": reach(llama, schedules.linear(128, BASE, 2.0), 2048),
+        "NTK, α = 8": reach(llama, schedules.ntk(128, BASE, 8.0), 2048),
+        "YaRN, factor 8": reach(llama, schedules.yarn(128, BASE, 8.0, 2048), 2048),
+    }
+    return found

@@ -101,10 +101,11 @@ def _read_on(model: Decoder, tokens: Tensor, cache: Cache, schedule: Schedule) -
 @torch.no_grad()
 def switch(model: Decoder) -> dict[str, float]:
     """SWITCH_AT bytes are cached with the trained frequencies, then the context is to grow beyond
-    the trained length and the frequencies become those of NTK with α = 8. Nats a byte of what follows
-    with a fresh prefill, with re-rotated keys, with keys left as they were, and without a switch;
-    and the re-rotated keys of the first and the last layer beside fresh ones (largest difference,
-    in units of their root mean square): deeper layers have read with the old frequencies."""
+    the trained length and the frequencies become those of NTK with α = 8. Nats a byte of what
+    follows with a fresh prefill, with re-rotated keys, with keys left as they were, and without a
+    switch; and the re-rotated keys of the first and the last layer beside fresh ones (largest
+    difference, in units of their root mean square): deeper layers have read with the old
+    frequencies."""
     tokens = text.windows(text.held_out(), SWITCH_AT + READ_ON + 1, SWITCH_WINDOWS)
     old, new = extension.FIXED["nothing"], extension.FIXED["NTK, α = 8"]
 
