@@ -58,7 +58,8 @@ def with_and_without_cache(model: Decoder) -> dict[str, float | bool | str]:
         "identical": torch.equal(on.tokens, off.tokens),
         "difference": float((on.logits - off.logits).abs().max()),
         "margin": float((best[:, 0] - best[:, 1]).min()),
-        "text": on.text,
+        "count": NEW,
+        "shown": " / ".join(on.text.split("\n")),
     }
 
 

@@ -15,7 +15,7 @@ import torch
 
 from study import extension, generation, text, weights
 from study.claims import additive, decay, heads, matrix, order, rotation
-from study.model import POSITIONS
+from study.model import POSITIONS, TRAINED_LENGTH
 
 FILE = Path(__file__).parent / "results.json"
 Results = dict[str, Any]
@@ -35,7 +35,7 @@ def machine() -> dict[str, str]:
 def training() -> dict[str, Any]:
     """How the models were trained, what they know of the text, and the bytes that are shipped."""
     log = weights.log()
-    held_out = text.windows(text.held_out(), extension.TRAINED_LENGTH + 1, 128)
+    held_out = text.windows(text.held_out(), TRAINED_LENGTH + 1, 128)
     shipped = [weights.path(name).stat().st_size for name in log["models"]]
     reads = {
         name: sum(means) / len(means)

@@ -1,21 +1,21 @@
 """docs/article.md, claim by claim: what study/claims measures is within what arithmetic allows, or
 plainly outside of it where the article is wrong.
 
-With u = 2^-24 a component in float32 is off by 3.1 u of its pair's length and by half
-an ulp, u at most (bounds.py); so a pair by PAIR = sqrt(2) * 4.1 u of its length, a dot product of two
-rotated vectors by twice that of |q||k|, and a difference of two such products by SHIFT, four times
-that.
+With u = 2^-24, a component in float32 is off by 3.1 u of its pair's length and by half an ulp, u at
+most (bounds.py); so a pair by PAIR = sqrt(2) * 4.1 u of its length, a dot product of two rotated
+vectors by twice that of |q||k|, and a difference of two such products by SHIFT, four times that.
 """
 
 import math
 
 import pytest
 import torch
-from study_modules import study
+from study_modules import one_thread, study  # noqa: F401 (one_thread is a fixture)
 
 UNIT = 2.0**-24
 PAIR = 5.8 * UNIT
 SHIFT = 4 * PAIR
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 order, rotation, decay = study("claims.order"), study("claims.rotation"), study("claims.decay")
 matrix, additive, heads = study("claims.matrix"), study("claims.additive"), study("claims.heads")
