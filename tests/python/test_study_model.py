@@ -71,12 +71,13 @@ def test_losses_belong_to_their_bytes():
 
 
 def test_training_learns_and_is_repeatable(tmp_path):
-    course = train.Course(steps=12, length=32, batch=4, peak=5e-3, warm_up=2)
+    course = train.Course(steps=20, length=32, batch=8, peak=5e-3, warm_up=2)
     curves = [train.trained("rope", tmp_path, course, course)["loss"] for _ in range(2)]
-    assert curves[0][-1] < curves[0][0] - 0.3
+    # Batches differ by less than 1; untrained, each byte stands most of all for itself.
+    assert curves[0][0] > 6
+    assert curves[0][-1] < 4
     assert curves[0] == curves[1]
-    tuned = train.trained(weights.TUNED, tmp_path, course, course)["loss"]
-    assert tuned[-1] < curves[0][0] - 0.3
+    assert train.trained(weights.TUNED, tmp_path, course, course)["loss"][0] < 4
 
 
 def test_weights_are_kept_in_half_precision(tmp_path):
