@@ -39,7 +39,7 @@ class Course:
 
 
 COURSE = Course(steps=1200, length=TRAINED_LENGTH, batch=16, peak=5e-3)
-TUNING = Course(steps=120, length=FACTOR * TRAINED_LENGTH, batch=2, peak=5e-4, warm_up=10)
+TUNING = Course(steps=240, length=FACTOR * TRAINED_LENGTH, batch=2, peak=3e-3, warm_up=10)
 
 
 def rate(course: Course, step: int) -> float:
@@ -103,13 +103,22 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m study.train", description=__doc__)
     names = (*POSITIONS, weights.TUNED)
     parser.add_argument("--only", nargs="+", choices=names, default=names, metavar="NAME")
-    parser.add_argument("--steps", type=int, default=COURSE.steps, help="of each model")
+    parser.add_argument(
+        "--steps",
+        type=int,
+        default=COURSE.steps,
+        help="of each model; the fine-tuning makes a fifth of that",
+    )
     parser.add_argument("--folder", type=Path, default=weights.FOLDER)
     chosen = parser.parse_args(arguments)
     torch.set_num_threads(1)
     course = Course(**{**asdict(COURSE), "steps": chosen.steps})
-    tuning = Course(**{**asdict(TUNING), "steps": max(1, chosen.steps // 10)})
+    tuning = Course(
+        **{**asdict(TUNING), "steps": max(1, chosen.steps * TUNING.steps // COURSE.steps)}
+    )
     models = {name: trained(name, chosen.folder, course, tuning) for name in chosen.only}
+    path = chosen.folder / "training.json"
+    kept = weights.log(chosen.folder)["models"] if path.exists() else {}
     log = {
         "seed": SEED,
         "text": text.fingerprint(),
@@ -117,9 +126,8 @@ def main(arguments: Sequence[str]) -> int:
         "python": platform.python_version(),
         "course": asdict(course),
         "tuning": asdict(tuning),
-        "models": models,
+        "models": {**kept, **models},
     }
-    path = chosen.folder / "training.json"
     path.write_text(json.dumps(log, indent=1) + "\n", encoding="utf-8")
     return 0
 
