@@ -108,6 +108,16 @@ def mean_between(values: Curve, first: int, last: int) -> float:
     return sum(part) / len(part) if len(part) == (last - first) // BUCKET else math.nan
 
 
+def rises_at(values: Curve, by: float = 0.25) -> int | None:
+    """Where the first bucket beyond the trained length begins whose mean is so many nats above the
+    trained length's; None where there is none."""
+    trained = mean_between(values, *SPANS[0])
+    for number in range(TRAINED_LENGTH // BUCKET, len(values)):
+        if values[number] > trained + by:
+            return number * BUCKET
+    return None
+
+
 # Where the table's columns begin and end: inside the trained length, then doubling.
 SPANS = ((128, 256), (256, 512), (512, 1024), (1024, 2048))
 

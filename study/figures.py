@@ -64,6 +64,18 @@ def _draw_losses(axes: Axes, curves: dict[str, list[float]], lines: dict[str, An
     axes.set_xlabel("position, bytes (below: times the trained length)")
 
 
+def _draw_reach(axes: Axes, results: dict[str, Any]) -> None:
+    """A ring on each curve where the first pair of components meets an untrained angle."""
+    label = "the first untrained angles"
+    for name in ("nothing", "linear, factor 2", "NTK, α = 8"):
+        at, curve = results["reach"]["small"][name], results["curves"][name]
+        place = at / extension.BUCKET - 0.5  # bucket n is drawn at its middle
+        before = int(place)
+        height = curve[before] + (place - before) * (curve[before + 1] - curve[before])
+        axes.plot(at, height, "o", mfc="white", mec=STRETCHED[name][0], markersize=7, label=label)
+        label = "_"  # in the legend once
+
+
 def _draw_extension(figure: Figure, results: dict[str, Any]) -> None:
     left, right = figure.subplots(1, 2, sharey=True, width_ratios=(1.15, 1))
     figure.subplots_adjust(left=0.07, right=0.975, top=0.86, bottom=0.37, wspace=0.07)
@@ -71,10 +83,11 @@ def _draw_extension(figure: Figure, results: dict[str, Any]) -> None:
     figure.text(0.02, 0.965, title, fontsize=11, va="top")
     _draw_losses(left, results["curves"], STRETCHED)
     _draw_losses(right, results["curves"], OTHERS)
+    _draw_reach(left, results)
     left.set_title("a model of rotations, stretched")
     right.set_title("other positions, trained alike, as they are")
     left.set_ylabel("loss, nats a byte")
-    for axes, at in ((left, 0.3), (right, 0.775)):
+    for axes, at in ((left, 0.31), (right, 0.775)):
         handles, labels = axes.get_legend_handles_labels()
         figure.legend(
             handles,

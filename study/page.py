@@ -16,7 +16,14 @@ ROOT = Path(__file__).parents[1]
 TEMPLATES = Path(__file__).parent / "page"
 PAGES = {"en": ROOT / "docs" / "article.md", "zh": ROOT / "docs" / "article.zh.md"}
 
-# Words of the tables that are written here; what is missing is the same in both languages.
+# Words of the tables that are written here; what is missing stands as it is.
+ENGLISH = {
+    "nothing": "nothing done",
+    "learned": "learned positions",
+    "sinusoidal": "sinusoidal positions",
+    "t5": "T5's bias",
+    "none": "no positions",
+}
 CHINESE = {
     "nothing": "不做任何处理",
     "linear, factor 2": "线性内插，factor 2",
@@ -32,13 +39,13 @@ CHINESE = {
     "t5": "T5 偏置",
     "none": "没有位置信息",
     "positions": "位置",
-    "reach": "角度到达的位置",
+    "loss rises at": "损失从哪里上升",
+    "angles are new at": "角度从哪里未见过",
     "schedule": "频率",
     "bound at 256": "上界，距离 256",
     "bound at 4096": "上界，距离 4096",
     "steps that rise": "上升的步数",
     "lowest mean cosine": "余弦均值的最小值",
-    "NTK": "NTK",
     "dynamic NTK": "动态 NTK",
     "linear": "线性内插",
     "scheme": "方案",
@@ -47,12 +54,11 @@ CHINESE = {
     "after re-rotation": "重新旋转之后",
     "yes": "是",
     "no": "否",
-    "base 1e4": "base 1e4",
 }
 
 
 def _word(text: str, language: str) -> str:
-    return CHINESE.get(text, text) if language == "zh" else text
+    return (CHINESE if language == "zh" else ENGLISH).get(text, text)
 
 
 def _table(rows: list[list[str]], language: str) -> str:
@@ -63,13 +69,15 @@ def _table(rows: list[list[str]], language: str) -> str:
 
 
 def _losses(results: dict[str, Any], language: str) -> str:
-    header = ["positions", *(f"{first}–{last}" for first, last in extension.SPANS), "reach"]
+    header = ["positions", *(f"{first}–{last}" for first, last in extension.SPANS)]
     reach = results["reach"]["small"]
-    reach[extension.TUNED] = reach["linear, factor 8"]
-    rows = [header]
+    rows = [[*header, "loss rises at", "angles are new at"]]
     for name, losses in extension.table(results["curves"]).items():
         cells = ["–" if math.isnan(loss) else f"{loss:.2f}" for loss in losses]
-        rows.append([name, *cells, f"{reach[name]:.0f}" if name in reach else "–"])
+        rises = extension.rises_at(results["curves"][name])
+        cells += ["–" if rises is None else f"{rises}"]
+        cells += [f"{reach[name]:.0f}" if name in reach else "–"]
+        rows.append([name, *cells])
     return _table(rows, language)
 
 
@@ -88,7 +96,7 @@ def _prefix(results: dict[str, Any], language: str) -> str:
     rows = [["scheme", "cached keys keep their bits", "largest change", "after re-rotation"]]
     for name in rotation.SCHEMES:
         facts = results["prefix"][name]
-        changed = [f"{facts[key]:.1g}" for key in ("change", "after_rerotate")]
+        changed = [f"{facts[key]:.2g}" for key in ("change", "after_rerotate")]
         word = "yes" if facts["stable"] else "no"
         rows.append(["nothing" if name == "none" else name, word, *changed])
     return _table(rows, language)

@@ -41,7 +41,7 @@ def sinusoids_are_rotated() -> dict[str, float]:
 
 
 def t5_bias_cost() -> dict[str, float]:
-    """Bytes of the bias, and ms of causal attention of TOKENS tokens in HEADS heads with it and
+    """MB of the bias, and ms of causal attention of TOKENS tokens in HEADS heads with it and
     without it, on one thread; and ms to make it."""
     random = torch.Generator().manual_seed(0)
     q, k, v = (torch.randn(1, HEADS, TOKENS, 64, generator=random) for _ in range(3))
@@ -65,4 +65,4 @@ def t5_bias_cost() -> dict[str, float]:
             * Timer("call()", globals={"call": call}).blocked_autorange(min_run_time=SECONDS).median
             for name, call in calls.items()
         }
-    return {"bytes": float(bias.numel() * bias.element_size()), **ms}
+    return {"megabytes": bias.numel() * bias.element_size() / 1e6, **ms}

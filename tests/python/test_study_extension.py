@@ -11,7 +11,7 @@ import torch
 from study_modules import one_thread, study  # noqa: F401 (one_thread is a fixture)
 
 extension, weights, text = study("extension"), study("weights"), study("text")
-model = study("model")
+model, measure = study("model"), study("measure")
 COUNT = 2
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -26,6 +26,8 @@ def losses(name):
         )
     elif name in extension.FIXED:
         curve = extension.curve(weights.load("rope"), tokens, extension.FIXED[name])
+    elif name in model.POSITIONS:
+        curve = extension.curve(weights.load(name), tokens)
     else:
         curve = extension.windowed_curve(weights.load("rope"), tokens[:, : 512 + 1])
     return [extension.mean_between(curve, *span) for span in extension.SPANS]
@@ -64,6 +66,25 @@ def test_yarn_is_flat_without_training():
     inside, *_, eight_times = losses("YaRN, factor 8")
     assert eight_times < inside + 0.4
     assert extension.reaches()["small"]["YaRN, factor 8"] == pytest.approx(2048)
+
+
+def test_sinusoids_break_down_and_t5s_bias_holds_to_twice_the_length():
+    assert losses("sinusoidal")[1] > losses("sinusoidal")[0] + 0.7
+    assert losses("t5")[1] < losses("t5")[0] + 0.3
+    assert losses("none")[3] > losses("none")[0] + 0.3
+
+
+@pytest.mark.parametrize("name", ["nothing", "linear, factor 2", "NTK, α = 8"])
+def test_loss_rises_where_angles_are_new(name):
+    curves, reach = measure.read()["curves"], extension.reaches()["small"][name]
+    # Seen in steps of 64; and a little beyond, angles are nearly those that are known.
+    assert reach - 64 < extension.rises_at(curves[name]) < 1.25 * reach + 64
+
+
+def test_a_flat_curve_rises_nowhere():
+    flat = [2.0] * 8
+    assert extension.rises_at(flat) is None
+    assert extension.rises_at([*flat[:6], 2.2, 2.3]) == 7 * extension.BUCKET
 
 
 def test_dynamic_ntk_is_the_trained_rotation_up_to_the_trained_length():
