@@ -5,6 +5,7 @@ which {part[key]:.2f} is a number of results.json. For __main__.py and the test.
 from __future__ import annotations
 
 import math
+import re
 import string
 from pathlib import Path
 from typing import Any
@@ -102,6 +103,10 @@ def _prefix(results: dict[str, Any], language: str) -> str:
     return _table(rows, language)
 
 
+# A line that ends and one that begins with a Chinese sign: between them no space is wanted.
+CHINESE_BREAK = re.compile(r"(?<=[\u3000-\u9fff\uff00-\uffef])\n *(?=[\u3000-\u9fff\uff00-\uffef])")
+
+
 def fields(template: str) -> set[str]:
     """What a template takes from the results."""
     return {name for _, name, _, _ in string.Formatter().parse(template) if name}
@@ -112,7 +117,7 @@ def template(language: str) -> str:
 
 
 def render(results: dict[str, Any], language: str) -> str:
-    return template(language).format(
+    page = template(language).format(
         **results,
         losses=extension.table(results["curves"]),
         table_of_losses=_losses(results, language),
@@ -122,6 +127,7 @@ def render(results: dict[str, Any], language: str) -> str:
         largest_of_ours=max(results["relative"]["ours"]),
         largest_of_heads=max(results["heads"].values()),
     )
+    return CHINESE_BREAK.sub("", page)
 
 
 def _by_power(shifts: list[float], values: list[float]) -> dict[str, float]:

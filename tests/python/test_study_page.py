@@ -31,6 +31,14 @@ def test_page_follows_the_numbers(results):
     assert "123.4" in page.render(changed, "zh")
 
 
+def test_chinese_lines_are_joined_and_paragraphs_are_not(results):
+    template, chinese = page.template("zh"), page.render(results, "zh")
+    assert "在 CPU 上几分钟内\n测完全部内容" in template
+    assert "在 CPU 上几分钟内测完全部内容" in chinese
+    assert chinese.count("\n\n") - template.count("\n\n") == 0
+    assert page.render(results, "en").count("\n") > 100
+
+
 def test_every_claim_is_measured(results):
     assert results.keys() == measure.PARTS.keys()
 
