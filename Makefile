@@ -7,7 +7,7 @@ RUN := .venv/bin/python
 NO_PYTHON := No $(PYTHON) on the PATH: install Python 3.11 or newer, or name one, as in make test PYTHON=python3.11.
 SETUP := @command -v "$(PYTHON)" >/dev/null || { echo "$(NO_PYTHON)" >&2; exit 1; }; "$(PYTHON)" scripts/setup.py
 
-.PHONY: help setup demo bench figures accuracy test test-oldest fuzz sanitizers check mutants same-bits wheel test-wheel sass docs format clean
+.PHONY: help setup demo bench figures accuracy study study-train test test-oldest fuzz sanitizers check mutants same-bits wheel test-wheel sass docs format clean
 .NOTPARALLEL:
 
 help:  ## this list
@@ -32,6 +32,14 @@ figures:  ## README's tables of times and their plots, from the newest results; 
 accuracy:  ## errors beside other implementations, written into docs/numerics.md
 	$(SETUP) accuracy
 	@$(RUN) scripts/accuracy/run.py $(ARGS)
+
+study:  ## docs/article.md: a popular article's claims, measured on small trained models
+	$(SETUP) study
+	@$(RUN) -m study $(ARGS)
+
+study-train:  ## those models, trained again; half an hour
+	$(SETUP) study-train
+	@$(RUN) -m study.train $(ARGS)
 
 test:  ## all tests: C++, C++ under the sanitizers, Python
 	$(SETUP) test

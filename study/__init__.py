@@ -1,0 +1,1 @@
+"""The article's claims, measured: python -m study from the checkout's root; never installed."""
