@@ -205,6 +205,40 @@ def test_hooks_that_keep_the_forward_they_call():
     assert len(calls) == 4
 
 
+def test_attention_whose_forward_is_decorated(monkeypatch):
+    attention = modeling_llama.LlamaAttention
+    monkeypatch.setattr(attention, "forward", torch.no_grad()(attention.forward))
+    model = build("llama")
+    exact, stock = logits(float64_twin(model)), logits(model)
+    enable(model)
+    ours = logits(model)
+    assert not torch.equal(ours, stock)
+    assert rms(ours - exact) < 1.25 * rms(stock - exact)
+    q = model.model.layers[0].self_attn(
+        torch.randn(1, 2, 64), model.model.rotary_emb(TEXT.float(), torch.arange(2)[None])
+    )[0]
+    assert not q.requires_grad
+
+
+def test_enabled_in_inference_mode_it_can_be_trained():
+    model = build("gptj")
+    with torch.inference_mode():
+        enable(model, frequencies="exact")
+    model(TEXT, labels=TEXT).loss.backward()
+    assert all(parameter.grad is not None for parameter in model.parameters())
+
+
+def test_a_length_that_was_reached_is_kept():
+    """A model of dynamic NTK remembers the longest text, which looking at it must not change."""
+    dynamic = {"rope_type": "dynamic", "rope_theta": 1e4, "factor": 4.0}
+    model = build("llama", rope_parameters=dynamic, max_position_embeddings=16)
+    logits(model)
+    before = contents(model)
+    enable(model)
+    disable(model)
+    assert_same_contents(model, before)
+
+
 def test_a_rotary_function_that_is_a_module(monkeypatch):
     """What the package `kernels` makes of transformers' functions."""
     function = modeling_llama.apply_rotary_pos_emb

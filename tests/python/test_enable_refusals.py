@@ -1,5 +1,7 @@
 """Models that enable refuses: the message names the model and why, and the model is as it was."""
 
+import functools
+
 import pytest
 import torch
 from test_enable_models import assert_same_contents, contents
@@ -36,8 +38,16 @@ def test_a_model_without_rotations():
 def test_float64():
     assert_refused(
         build("llama").double(),
-        LLAMA + "it is float64, and the operators rotate float32, bfloat16 and float16",
+        LLAMA + "it is float64, and the operators rotate smaller types",
     )
+
+
+def test_a_model_without_weights():
+    with torch.device("meta"):
+        model = build("llama")
+    reason = "it is on the meta device: enable it once it has weights"
+    with pytest.raises(ValueError, match=reason):
+        enable(model)
 
 
 @pytest.mark.parametrize("mode", ["Model", "float32", "", None, 1])
@@ -77,10 +87,17 @@ def test_another_rotary_function(function, reason, monkeypatch):
     assert_refused(build("llama"), LLAMA + reason)
 
 
-def test_attention_whose_forward_is_decorated(monkeypatch):
+def test_a_decorator_that_hides_the_forward(monkeypatch):
     attention = modeling_llama.LlamaAttention
-    monkeypatch.setattr(attention, "forward", torch.no_grad()(attention.forward))
-    assert_refused(build("llama"), LLAMA + "LlamaAttention.forward is decorated")
+    hidden = {"forward": attention.forward}
+
+    @functools.wraps(attention.forward)
+    def decorated(*arguments, **keywords):
+        return hidden["forward"](*arguments, **keywords)
+
+    monkeypatch.setattr(attention, "forward", decorated)
+    reason = "LlamaAttention.forward hides what it decorates"
+    assert_refused(build("llama"), LLAMA + reason)
 
 
 def test_a_rotary_module_of_other_angles(monkeypatch):

@@ -69,7 +69,6 @@ FOLLOWING = ("head_dim", "intermediate_size", "num_key_value_heads", "q_lora_ran
 LARGEST = 20_000_000  # parameters
 REASONS = (
     r"no module of it calls a rotary function of transformers",
-    r"\w+\.forward is decorated",
     r"no module of it makes cos and sin of position_ids",
 )
 TEXT = tokens(2, 24)

@@ -44,13 +44,16 @@ def enable(model: nn.Module, *, frequencies: str | Schedule = "model") -> None:
             f"enable: frequencies must be one of {', '.join(_MODES)}, or a Schedule, got"
             f" {frequencies!r}"
         )
-    try:
-        steps = list(_steps(model, frequencies))
-    except ValueError as problem:
-        raise ValueError(f"enable: {type(model).__name__} is not supported: {problem}") from None
-    disable(model)
-    for step in steps:
-        step()
+    # Tensors made in inference mode could never be saved for a backward pass.
+    with torch.inference_mode(False), torch.no_grad():
+        try:
+            steps = list(_steps(model, frequencies))
+        except ValueError as problem:
+            name = type(model).__name__
+            raise ValueError(f"enable: {name} is not supported: {problem}") from None
+        disable(model)
+        for step in steps:
+            step()
 
 
 def disable(model: nn.Module) -> None:
@@ -62,7 +65,7 @@ def disable(model: nn.Module) -> None:
 
 
 def _steps(model: nn.Module, frequencies: str | Schedule) -> Iterator[_Step]:
-    _refuse_float64(model)
+    _refuse_unfit(model)
     attentions = [module for module in model.modules() if forwards.rotary_functions(type(module))]
     if not attentions:
         raise ValueError("no module of it calls a rotary function of transformers")
@@ -73,9 +76,12 @@ def _steps(model: nn.Module, frequencies: str | Schedule) -> Iterator[_Step]:
         yield from _steps_of_angles(model, attentions, frequencies)
 
 
-def _refuse_float64(model: nn.Module) -> None:
-    if any(parameter.dtype == torch.float64 for parameter in model.parameters()):
-        raise ValueError("it is float64, and the operators rotate float32, bfloat16 and float16")
+def _refuse_unfit(model: nn.Module) -> None:
+    for parameter in model.parameters():
+        if parameter.dtype == torch.float64:
+            raise ValueError("it is float64, and the operators rotate smaller types")
+        if parameter.is_meta:
+            raise ValueError("it is on the meta device: enable it once it has weights")
 
 
 def _attention_forward(kind: type[nn.Module]) -> forwards.Function:

@@ -25,36 +25,36 @@ _PLACES = ("_old_forward", "forward")
 
 
 def rotary_functions(kind: type[nn.Module]) -> dict[str, Function]:
-    """The rotary functions that the forward of this class of modules names, in its file.
-
-    ValueError where something is wrapped around that forward: its globals are not to be had alone.
-    """
-    forward = inspect.unwrap(kind.forward)
+    """The rotary functions that the forward of this class of modules names, in its file."""
+    forward: Any = inspect.unwrap(kind.forward)
     scope = getattr(forward, "__globals__", {})
-    found = {
-        name: scope[name]
-        for name in getattr(forward, "__code__", _NO_CODE).co_names
-        if _ROTARY.fullmatch(name) and callable(scope.get(name))
+    names = getattr(forward, "__code__", _NO_CODE).co_names
+    return {
+        name: scope[name] for name in names if _ROTARY.fullmatch(name) and callable(scope.get(name))
     }
-    if found and forward is not kind.forward:
-        raise ValueError(f"{kind.__name__}.forward is decorated")
-    return found
 
 
-def with_globals(function: Function, changed: Mapping[str, Any]) -> Function:
-    """`function` with these globals instead of its own of those names.
+def with_globals(function: Any, changed: Mapping[str, Any]) -> Function:
+    """`function` with these globals instead of its own of those names, inside its decorators.
 
     The copy has no __name__ among its globals: torch.compile looks there for the module to take
     them from, and would find the others.
     """
-    scope = {name: value for name, value in function.__globals__.items() if name != "__name__"}
-    copy = types.FunctionType(
-        function.__code__.replace(),  # torch.compile keeps its results by code
-        {**scope, **changed},
-        function.__name__,
-        function.__defaults__,
-        function.__closure__,
-    )
+    wrapped = getattr(function, "__wrapped__", None)
+    if wrapped is None:
+        scope = {name: value for name, value in function.__globals__.items() if name != "__name__"}
+        return _copy(function, {**scope, **changed}, function.__closure__)
+    cells = getattr(function, "__closure__", None) or ()
+    if all(cell.cell_contents is not wrapped for cell in cells):
+        raise ValueError(f"{function.__qualname__} hides what it decorates")
+    inner = types.CellType(with_globals(wrapped, changed))
+    cells = tuple(inner if cell.cell_contents is wrapped else cell for cell in cells)
+    return _copy(function, function.__globals__, cells)
+
+
+def _copy(function: Any, scope: dict[str, Any], closure: tuple[Any, ...] | None) -> Function:
+    code = function.__code__.replace()  # torch.compile keeps its results by code
+    copy = types.FunctionType(code, scope, function.__name__, function.__defaults__, closure)
     copy.__kwdefaults__ = function.__kwdefaults__
     copy.__annotations__ = function.__annotations__
     copy.__doc__ = function.__doc__

@@ -1,4 +1,4 @@
-"""What a model's rotary module returns for positions, and the same from exact phases.
+"""What a model's rotary module returns for positions.
 
 Rotary modules of transformers hold float32 frequencies and return cos and sin, a row for each
 token. Which columns hold which pair, and which of several positions a pair counts (M-RoPE), is
@@ -7,6 +7,7 @@ found by calling the module with small positions and looking.
 
 from __future__ import annotations
 
+import copy
 import inspect
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -64,6 +65,7 @@ def own_frequencies(module: Any, layer_type: str | None) -> tuple[Tensor, float]
 
 def form_of(module: nn.Module, layer_type: str | None) -> Form:
     """ValueError where the module computes something else than cos and sin of pos * inv_freq."""
+    module = copy.deepcopy(module)  # some keep the length that they have seen
     inv_freq, _ = own_frequencies(module, layer_type)
     positions = torch.tensor(_POSITIONS, device=inv_freq.device)
     for given in (positions[:, None], positions[:1]):
