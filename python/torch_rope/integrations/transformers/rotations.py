@@ -51,8 +51,8 @@ class Rotation:
             "inverse": self.inverse,
             "layout": layout,
         }
-        if self.to_halves:
-            q, k = _halves(q), None if k is None else _halves(k)
+        prepare = _halves if self.to_halves else _rotatable
+        q, k = prepare(q), None if k is None else prepare(k)
         if torch.is_grad_enabled():
             if k is None:
                 return ops.rotate(q, **keywords)
@@ -79,6 +79,14 @@ def _halves(x: Tensor) -> Tensor:
     """Interleaved pairs moved apart into halves, in new memory."""
     pairs = x.view(*x.shape[:-1], x.shape[-1] // 2, 2)
     return pairs.transpose(-1, -2).flatten(-2)
+
+
+def _rotatable(x: Tensor) -> Tensor:
+    """x, or a copy of what the operators cannot rotate in place: strided or repeated components."""
+    is_repeated = any(
+        step == 0 and size > 1 for size, step in zip(x.shape, x.stride(), strict=True)
+    )
+    return x.contiguous() if is_repeated or x.stride(-1) != 1 else x
 
 
 def ours_for(stock: Function) -> tuple[Function, Rotation]:
