@@ -1,4 +1,4 @@
-"""Trains the models and writes weights/: python -m study.train, behind make study-train; some 25
+"""Trains the models and writes weights/: python -m study.train, behind make study-train; some 40
 minutes on one core. One thread and a seed, so that a second run on the same machine gives the
 same weights.
 """
