@@ -68,41 +68,27 @@ def llama(settings: Settings) -> LlamaForCausalLM:
     return LlamaForCausalLM(config)
 
 
+def partly_rotated(settings: Settings, share: float) -> dict[str, Any]:
+    """A small model's sizes, of whose heads the first part turns."""
+    parameters = {"rope_type": "default", "rope_theta": 10000.0, "partial_rotary_factor": share}
+    return {
+        "vocab_size": 256,
+        "hidden_size": settings.other_hidden_size,
+        "intermediate_size": 2 * settings.other_hidden_size,
+        "num_hidden_layers": settings.num_layers,
+        "num_attention_heads": 8,
+        "max_position_embeddings": settings.table_rows,
+        "rope_parameters": parameters,
+    }
+
+
 def glm(settings: Settings) -> GlmForCausalLM:
-    config = GlmConfig(
-        vocab_size=256,
-        hidden_size=settings.other_hidden_size,
-        intermediate_size=2 * settings.other_hidden_size,
-        num_hidden_layers=settings.num_layers,
-        num_attention_heads=8,
-        num_key_value_heads=2,
-        head_dim=64,
-        pad_token_id=0,
-        max_position_embeddings=settings.table_rows,
-        rope_parameters={
-            "rope_type": "default",
-            "rope_theta": 10000.0,
-            "partial_rotary_factor": 0.5,
-        },
-    )
-    return GlmForCausalLM(config)
+    sizes = partly_rotated(settings, 0.5)
+    return GlmForCausalLM(GlmConfig(**sizes, num_key_value_heads=2, head_dim=64, pad_token_id=0))
 
 
 def gpt_neox(settings: Settings) -> GPTNeoXForCausalLM:
-    config = GPTNeoXConfig(
-        vocab_size=256,
-        hidden_size=settings.other_hidden_size,
-        intermediate_size=2 * settings.other_hidden_size,
-        num_hidden_layers=settings.num_layers,
-        num_attention_heads=8,
-        max_position_embeddings=settings.table_rows,
-        rope_parameters={
-            "rope_type": "default",
-            "rope_theta": 10000.0,
-            "partial_rotary_factor": 0.25,
-        },
-    )
-    return GPTNeoXForCausalLM(config)
+    return GPTNeoXForCausalLM(GPTNeoXConfig(**partly_rotated(settings, 0.25)))
 
 
 def small_llama(settings: Settings) -> LlamaForCausalLM:

@@ -7,15 +7,15 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <initializer_list>
 #include <optional>
-#include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include <gtest/gtest.h>
+
+#include "schedule_refusals.h"
 
 namespace {
 
@@ -203,25 +203,10 @@ TEST(AxialSchedule, SharesOneList) {
 
 // ---- lists of the wrong length or with entries that no list could have are not indexed
 
-struct Refusal {
-  const char* name;
-  std::function<Schedule()> call;
-  const char* message;
-};
-
-std::string refusal_name(const testing::TestParamInfo<Refusal>& info) {
-  return info.param.name;
-}
-
 class ListRefusal : public testing::TestWithParam<Refusal> {};
 
 TEST_P(ListRefusal, NamesSchemeRuleAndValue) {
-  try {
-    GetParam().call();
-    FAIL() << "nothing was thrown";
-  } catch (const std::invalid_argument& error) {
-    EXPECT_EQ(std::string("rope::schedules::") + GetParam().message, error.what());
-  }
+  expect_refused(GetParam());
 }
 
 const Refusal kRefusals[] = {

@@ -11,15 +11,14 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <limits>
-#include <stdexcept>
 #include <string>
 #include <vector>
 
 #include <gtest/gtest.h>
 
 #include "double_double.h"
+#include "schedule_refusals.h"
 
 namespace {
 
@@ -161,25 +160,10 @@ TEST(Llama3Schedule, StepsWhereLowIsHigh) {
 
 // ---- errors
 
-struct Refusal {
-  const char* name;
-  std::function<Schedule()> call;
-  const char* message;
-};
-
-std::string refusal_name(const testing::TestParamInfo<Refusal>& info) {
-  return info.param.name;
-}
-
 class ScheduleRefusal : public testing::TestWithParam<Refusal> {};
 
 TEST_P(ScheduleRefusal, NamesSchemeRuleAndValue) {
-  try {
-    GetParam().call();
-    FAIL() << "nothing was thrown";
-  } catch (const std::invalid_argument& error) {
-    EXPECT_EQ(std::string("rope::schedules::") + GetParam().message, error.what());
-  }
+  expect_refused(GetParam());
 }
 
 using namespace rope::schedules;
