@@ -112,6 +112,21 @@ def test_a_rotary_module_of_other_angles(monkeypatch):
     assert_refused(build("llama"), LLAMA + reason)
 
 
+def test_a_rotary_module_of_another_factor_beyond_its_length(monkeypatch):
+    """As Phi-3.5 MoE's, whose factor is another one for long texts."""
+    rotary = modeling_llama.LlamaRotaryEmbedding
+    stock = rotary.forward
+
+    def growing(self, x, position_ids):
+        cos, sin = stock(self, x, position_ids)
+        factor = 1.0 if position_ids.max() < self.original_max_seq_len else 1.01
+        return cos * factor, sin * factor
+
+    monkeypatch.setattr(rotary, "forward", growing)
+    reason = "LlamaRotaryEmbedding returns no cosines and sines of pos * inv_freq"
+    assert_refused(build("llama"), LLAMA + reason)
+
+
 def test_a_table_of_other_angles(monkeypatch):
     make = modeling_gptj.create_sinusoidal_positions
     monkeypatch.setattr(

@@ -70,7 +70,7 @@ def form_of(module: nn.Module, layer_type: str | None) -> Form:
     positions = torch.tensor(_POSITIONS, device=inv_freq.device)
     for given in (positions[:, None], positions[:1]):
         form = _matching_form(module, layer_type, given)
-        if form is not None:
+        if form is not None and _holds_far(module, layer_type, form):
             return form
     raise ValueError(f"{type(module).__name__} returns no cosines and sines of pos * inv_freq")
 
@@ -91,6 +91,20 @@ def _matching_form(module: nn.Module, layer_type: str | None, positions: Tensor)
         if axes is not None and _is_arranged(cos, columns):
             return form
     return None
+
+
+def _holds_far(module: Any, layer_type: str | None, form: Form) -> bool:
+    """Whether that is so beyond the length it was made for, where frequencies may be others."""
+    length = getattr(getattr(module, "config", None), "max_position_embeddings", None) or 2048
+    inv_freq, _ = own_frequencies(module, layer_type)
+    positions = 2 * int(length) + torch.arange(4, device=inv_freq.device)[None]
+    result = _stock(module, layer_type, positions)
+    cos = result.real if isinstance(result, Tensor) else result[0]
+    inv_freq, factor = own_frequencies(module, layer_type)
+    phase = positions.double()[..., None] * inv_freq.double()
+    # Two roundings of a float32 angle, and what is allowed near 0.
+    allowed = factor * (_TOLERANCE + phase * 2.0**-23)
+    return bool(((phase.cos() * factor - of_pairs(cos, form.columns)).abs() <= allowed).all())
 
 
 def _stock(module: nn.Module, layer_type: str | None, positions: Tensor) -> Any:
