@@ -8,11 +8,10 @@ import torch
 from torch import Tensor
 from transformers import LlamaConfig, LlamaModel
 
+import torch_rope
 from accuracy.rotations import Curve
 from accuracy.tables import table
 from environment.report import ROOT
-from torch_rope import schedules
-from torch_rope.integrations.transformers import enable
 
 PAGE = ROOT / "docs" / "transformers.md"
 POSITIONS = (4_096, 32_768, 131_072, 1_048_576)
@@ -46,7 +45,7 @@ def _modes() -> Iterator[tuple[str, LlamaModel, torch.dtype]]:
     for name, dtype in (("float32", torch.float32), ("bfloat16", torch.bfloat16)):
         for mode in ("stock", "model", "exact"):
             model = _model()
-            enable(model, frequencies=mode)
+            torch_rope.integrations.transformers.enable(model, frequencies=mode)
             yield f'"{mode}", {name}', model, dtype
 
 
@@ -62,7 +61,7 @@ def _error(model: LlamaModel, dtype: torch.dtype, inv_freq: Tensor, end: int) ->
 def texts() -> dict[str, str]:
     """Id -> what stands at its place."""
     own = _model().rotary_emb.inv_freq.double()
-    exact = schedules.llama3(DIM, BASE, **LLAMA3).inv_freq
+    exact = torch_rope.schedules.llama3(DIM, BASE, **LLAMA3).inv_freq
     against = {"against-own": own, "against-exact": exact}
     rows: dict[str, dict[str, Curve]] = {name: {} for name in against}
     for name, model, dtype in _modes():

@@ -37,7 +37,7 @@ def examples():
     pytest.importorskip("rich")
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(ROOT / "examples"))
-        names = ("_figure", "_llama", "_report")
+        names = ("_figure", "_models", "_report")
         yield SimpleNamespace(**{name: importlib.import_module(name) for name in names})
 
 
@@ -51,12 +51,12 @@ def _llama(examples_module, device):
 @functools.cache
 def _scores(figure_module, llama):
     with torch.inference_mode():
-        return figure_module.compute_scores(llama, llama.embedding(llama.schedule, 256))
+        return figure_module.compute_scores(llama, llama.embedding(256))
 
 
 @pytest.fixture
 def llama(examples, device):
-    return _llama(examples._llama, device)
+    return _llama(examples._models, device)
 
 
 @pytest.fixture
@@ -168,10 +168,10 @@ def _printed(examples, figure_module, path):
     from rich.console import Console
 
     output = io.StringIO()
-    llama = _llama(examples._llama, "cpu")
+    llama = _llama(examples._models, "cpu")
     report = examples._report.Report(Console(file=output, width=200))
     with torch.inference_mode():
-        rope = llama.embedding(llama.schedule, 256)
+        rope = llama.embedding(256)
         figure_module.show_figure(llama, report, rope, path)
     return output.getvalue()
 
