@@ -41,16 +41,14 @@ class Rotation:
         cos, sin = of_pairs(cos, self.columns), of_pairs(sin, self.columns)
         if cos.dtype not in (q.dtype, torch.float32):
             cos, sin = cos.float(), sin.float()
-        rotary_dim = 2 * cos.shape[-1]
-        keywords: ops.Keywords = {
-            "cos": cos,
-            "sin": sin,
-            "rotary_dim": rotary_dim,
-            "rotary_offset": -rotary_dim if self.at_end else 0,
-            "interleaved": self.interleaved,
-            "inverse": self.inverse,
-            "layout": layout,
-        }
+        # Each keyword costs a call for one token some of its time.
+        keywords: ops.Keywords = {"cos": cos, "sin": sin, "layout": layout}
+        if self.interleaved:
+            keywords["interleaved"] = True
+        if self.inverse:
+            keywords["inverse"] = True
+        if self.at_end:
+            keywords["rotary_offset"] = -2 * cos.shape[-1]
         prepare = _halves if self.to_halves else _rotatable
         q, k = prepare(q), None if k is None else prepare(k)
         if torch.is_grad_enabled():
@@ -83,10 +81,11 @@ def _halves(x: Tensor) -> Tensor:
 
 def _rotatable(x: Tensor) -> Tensor:
     """x, or a copy of what the operators cannot rotate in place: strided or repeated components."""
-    is_repeated = any(
-        step == 0 and size > 1 for size, step in zip(x.shape, x.stride(), strict=True)
-    )
-    return x.contiguous() if is_repeated or x.stride(-1) != 1 else x
+    steps = x.stride()
+    if steps[-1] == 1 and 0 not in steps:
+        return x
+    is_repeated = any(step == 0 and size > 1 for size, step in zip(x.shape, steps, strict=True))
+    return x.contiguous() if is_repeated or steps[-1] != 1 else x
 
 
 def ours_for(stock: Function) -> tuple[Function, Rotation]:
