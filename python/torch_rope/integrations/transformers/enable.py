@@ -66,7 +66,7 @@ def disable(model: nn.Module) -> None:
 
 def _steps(model: nn.Module, frequencies: str | Schedule) -> Iterator[_Step]:
     _refuse_unfit(model)
-    attentions = [module for module in model.modules() if forwards.rotary_functions(type(module))]
+    attentions = list(dict.fromkeys(_attentions_of(model)))
     if not attentions:
         raise ValueError("no module of it calls a rotary function of transformers")
     forward_of = {kind: _attention_forward(kind) for kind in {type(one) for one in attentions}}
@@ -82,6 +82,19 @@ def _refuse_unfit(model: nn.Module) -> None:
             raise ValueError("it is float64, and the operators rotate smaller types")
         if parameter.is_meta:
             raise ValueError("it is on the meta device: enable it once it has weights")
+
+
+def _attentions_of(module: nn.Module, of_pictures: bool = False) -> Iterator[nn.Module]:
+    """Modules that call a rotary function, without those of vision towers, in which the same
+    function rotates by places in a picture."""
+    modalities = getattr(module, "input_modalities", None)  # of a model inside this one, innermost
+    if modalities is not None:
+        named = {modalities} if isinstance(modalities, str) else set(modalities)
+        of_pictures = named <= {"image", "video"}
+    if not of_pictures and forwards.rotary_functions(type(module)):
+        yield module
+    for child in module.children():
+        yield from _attentions_of(child, of_pictures)
 
 
 def _attention_forward(kind: type[nn.Module]) -> forwards.Function:
