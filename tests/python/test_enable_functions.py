@@ -75,6 +75,15 @@ def test_q_alone():
     torch.testing.assert_close(result, expected, rtol=0, atol=12 * 3 * 2.0**-24)
 
 
+def test_q_alone_of_one_sequence():
+    """Tokens, heads and components, as Qwen4's indexer has its blocks' keys."""
+    ours, _ = ours_for(rotates_q_alone)
+    q, (cos, sin) = torch.randn(TOKENS, 1, DIM), angles("llama")
+    expected = rotates_q_alone(q, cos=cos[0], sin=sin[0])
+    result = ours(q, cos=cos[0], sin=sin[0])
+    torch.testing.assert_close(result, expected, rtol=0, atol=12 * 3 * 2.0**-24)
+
+
 def test_q_and_no_k():
     """Mistral Large 4's layers that share their keys: None comes back beside q."""
     stock = modeling_mistral_large4.apply_rotary_pos_emb_interleave

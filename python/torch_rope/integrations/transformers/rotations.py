@@ -141,7 +141,11 @@ def _of_q_and_k(rotation: Rotation) -> Function:
         position_ids: Any = None,
         unsqueeze_dim: int = 1,
     ) -> Any:
-        result = rotation(q, k, cos, sin, _LAYOUTS[unsqueeze_dim])
+        if k is None and q.dim() == 3 and cos.dim() == 2:  # one sequence, as Qwen4's indexer's
+            whole = rotation(q[None], k, cos[None], sin[None], _LAYOUTS[unsqueeze_dim + 1])
+            result = whole[0]
+        else:
+            result = rotation(q, k, cos, sin, _LAYOUTS[unsqueeze_dim])
         return (result, None) if k is None and rotation.keeps_none else result
 
     return apply_rotary_pos_emb
