@@ -103,6 +103,32 @@ def test_axes_of_mrope(mode):
         assert (got[0, :, :PAIRS] - expected).abs().max() <= 0.7501 * UNIT
 
 
+@pytest.mark.parametrize("name", ["gptj", "codegen"])
+def test_a_schedule_in_a_model_of_tables(name):
+    model = build(name)
+    schedule = schedules.ntk(dim=8, base=1e4, alpha=8.0)
+    enable(model, frequencies=schedule)
+    tables = [held for key, held in model.named_buffers() if key.endswith("embed_positions")]
+    assert len(tables) == 2
+    cos, sin = exact(torch.arange(24), schedule.inv_freq)
+    for table in tables:
+        expected = torch.cat((sin, cos), dim=-1)
+        assert (table[:24] - expected).abs().max() <= 0.7501 * UNIT
+
+
+def test_axes_of_a_schedule():
+    """Its own, (4, 2, 2), where it has them; the model's, (2, 3, 3), where it does not."""
+    model = build("qwen2_vl")
+    plain, own = schedules.default(16, 1e4), schedules.mrope(16, 1e4, (4, 2, 2))
+    positions = torch.stack((FAR, FAR + 3, FAR // 2))
+    by_axis = [exact(positions[axis, 0], plain.inv_freq)[0] for axis in range(3)]
+    for schedule, axes in ((own, [0, 0, 0, 0, 1, 1, 2, 2]), (plain, [0, 0, 1, 1, 1, 2, 2, 2])):
+        enable(model, frequencies=schedule)
+        expected = torch.stack([by_axis[axis][:, i] for i, axis in enumerate(axes)], dim=-1)
+        got, _ = cos_sin(model, positions)
+        assert (got[0, :, :PAIRS] - expected).abs().max() <= 0.7501 * UNIT
+
+
 @pytest.mark.parametrize("mode", ["model", "exact"])
 def test_two_axes_by_turns(mode):
     """NeoMME's, row and column; a token that is given one position has it on both."""

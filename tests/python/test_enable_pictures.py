@@ -1,4 +1,4 @@
-"""Models that take pictures beside text: the operators rotate their text, their tower stays stock."""
+"""Models that also take pictures: the operators rotate their text, and the tower stays stock."""
 
 import pytest
 import torch

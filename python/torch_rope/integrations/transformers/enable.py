@@ -114,7 +114,8 @@ def _steps_of_angles(
     for rotary in rotaries:
         yield from _steps_of_rotary(rotary, frequencies)
     for attention in with_tables:
-        table = tables.exact_table(attention, _table_schedule(model, frequencies))
+        given = frequencies if isinstance(frequencies, Schedule) else None
+        table = tables.exact_table(attention, _table_schedule(model, frequencies), given)
         yield partial(tables.set_table, attention, table)
 
 
@@ -132,6 +133,9 @@ def _steps_of_rotary(rotary: nn.Module, frequencies: str | Schedule) -> Iterator
     source: Source = sources.of_module
     if frequencies != "model":
         given = frequencies if isinstance(frequencies, Schedule) else None
+        if given is not None:
+            for form in forms.values():
+                form.refuse_unfit(type(rotary).__name__, given)
         source, buffers = sources.others(rotary, layer_types, given)
         for name, turns in buffers.items():
             device = modules.own_frequencies(rotary, layer_types[0])[0].device
@@ -140,7 +144,5 @@ def _steps_of_rotary(rotary: nn.Module, frequencies: str | Schedule) -> Iterator
 
 
 def _table_schedule(model: Any, frequencies: str | Schedule) -> Schedule:
-    if isinstance(frequencies, Schedule):
-        return frequencies
     make = exact_schedule_from if frequencies == "exact" else schedule_from
     return make(model.config, None, None)

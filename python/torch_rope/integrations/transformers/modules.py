@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from torch_rope.integrations.transformers.rotations import HALVES, ONCE, PAIRS, in_columns, of_pairs
+from torch_rope.schedule import Schedule
 
 # Positions of a token on three axes, all different, so small that float32 angles are good to 1e-6.
 _POSITIONS = ((0, 1, 2, 3), (5, 7, 4, 6), (11, 8, 9, 10))
@@ -32,6 +33,15 @@ class Form:
     is_complex: bool
     axes: tuple[int, ...] | None  # the axis of each pair where positions have several
     num_axes: int
+
+    def refuse_unfit(self, name: str, schedule: Schedule) -> None:
+        """ValueError for a schedule of other axes than positions have, or of several heads."""
+        if schedule.per_head:
+            raise ValueError(f"{name} turns all heads alike, the schedule each by itself")
+        if schedule.num_axes not in (1, self.num_axes):
+            raise ValueError(
+                f"{name} has num_axes {self.num_axes}, the schedule {schedule.num_axes}"
+            )
 
     def result(self, cos: Tensor, sin: Tensor) -> Any:
         if self.is_complex:
