@@ -4,6 +4,8 @@ import mpmath
 import pytest
 import torch
 from tiny_models import build, float64_twin, rms, tokens
+from transformers import AutoModel
+from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
 import torch_rope
 from torch_rope import schedules
@@ -99,6 +101,57 @@ def test_axes_of_mrope(mode):
     ):
         expected = torch.stack([by_axis[a][:, pair] for pair, a in enumerate(axis)], dim=-1)
         assert (got[0, :, :PAIRS] - expected).abs().max() <= 0.7501 * UNIT
+
+
+@pytest.mark.parametrize("name", ["gptj", "codegen"])
+def test_a_schedule_in_a_model_of_tables(name):
+    model = build(name)
+    schedule = schedules.ntk(dim=8, base=1e4, alpha=8.0)
+    enable(model, frequencies=schedule)
+    tables = [held for key, held in model.named_buffers() if key.endswith("embed_positions")]
+    assert len(tables) == 2
+    cos, sin = exact(torch.arange(24), schedule.inv_freq)
+    for table in tables:
+        expected = torch.cat((sin, cos), dim=-1)
+        assert (table[:24] - expected).abs().max() <= 0.7501 * UNIT
+
+
+def test_axes_of_a_schedule():
+    """Its own, (4, 2, 2), where it has them; the model's, (2, 3, 3), where it does not."""
+    model = build("qwen2_vl")
+    plain, own = schedules.default(16, 1e4), schedules.mrope(16, 1e4, (4, 2, 2))
+    positions = torch.stack((FAR, FAR + 3, FAR // 2))
+    by_axis = [exact(positions[axis, 0], plain.inv_freq)[0] for axis in range(3)]
+    for schedule, axes in ((own, [0, 0, 0, 0, 1, 1, 2, 2]), (plain, [0, 0, 1, 1, 1, 2, 2, 2])):
+        enable(model, frequencies=schedule)
+        expected = torch.stack([by_axis[axis][:, i] for i, axis in enumerate(axes)], dim=-1)
+        got, _ = cos_sin(model, positions)
+        assert (got[0, :, :PAIRS] - expected).abs().max() <= 0.7501 * UNIT
+
+
+@pytest.mark.parametrize("mode", ["model", "exact"])
+def test_two_axes_by_turns(mode):
+    """NeoMME's, row and column; a token that is given one position has it on both."""
+    sizes = {"hidden_size": 32, "num_attention_heads": 2, "num_key_value_heads": 2, "head_dim": 16}
+    config = CONFIG_MAPPING["neomme"](
+        **sizes, intermediate_size=32, num_hidden_layers=2, vocab_size=96, pad_token_id=0
+    )
+    model = AutoModel.from_config(config).eval()
+    (rotary,) = [one for one in model.modules() if type(one).__name__ == "NeoMMERotaryEmbedding"]
+    positions = torch.stack((torch.arange(24) // 4, torch.arange(24) % 4))[:, None]
+    text, x = tokens(1, 24), torch.zeros(1, 1, 1)
+    with torch.no_grad():
+        stock = model(text, position_ids=positions).last_hidden_state
+        stock_rows = [rotary(x, given, "full_attention") for given in (positions, positions[0])]
+        enable(model, frequencies=mode)
+        ours = model(text, position_ids=positions).last_hidden_state
+        rows = [rotary(x, given, "full_attention") for given in (positions, positions[0])]
+    # A float32 frequency's and a float32 phase's rounding, below 2^-22 of a phase below 6.
+    for got, expected in zip(rows, stock_rows, strict=True):
+        for mine, theirs in zip(got, expected, strict=True):
+            assert (mine - theirs).abs().max() <= 6 * 2.0**-22
+    assert not torch.equal(rows[0][0], rows[1][0])
+    assert rms(ours - stock) < 1e-5 * rms(stock)
 
 
 def test_a_picture_s_positions_change_the_logits_as_in_stock():

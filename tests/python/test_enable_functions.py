@@ -6,6 +6,7 @@ from transformers.models.cohere import modeling_cohere
 from transformers.models.deepseek_v3 import modeling_deepseek_v3
 from transformers.models.glm import modeling_glm
 from transformers.models.llama import modeling_llama
+from transformers.models.mistral_large4 import modeling_mistral_large4
 from transformers.models.phi3 import modeling_phi3
 
 from torch_rope.integrations.transformers.rotations import ours_for
@@ -57,6 +58,42 @@ def test_in_place_without_gradients(way):
         result = ours(q, k, *angles("llama"))
     assert result[0] is q
     assert result[1] is k
+
+
+def rotates_q_alone(q, k=None, cos=None, sin=None, unsqueeze_dim=1):
+    """As Qwen4's indexer calls it."""
+    if k is not None:
+        return modeling_llama.apply_rotary_pos_emb(q, k, cos, sin, unsqueeze_dim)
+    return modeling_llama.apply_rotary_pos_emb(q, q, cos, sin, unsqueeze_dim)[0]
+
+
+def test_q_alone():
+    ours, _ = ours_for(rotates_q_alone)
+    q, (cos, sin) = torch.randn(BATCH, TOKENS, HEADS, DIM), angles("llama")
+    expected = rotates_q_alone(q, cos=cos, sin=sin, unsqueeze_dim=2)
+    result = ours(q, cos=cos, sin=sin, unsqueeze_dim=2)
+    torch.testing.assert_close(result, expected, rtol=0, atol=12 * 3 * 2.0**-24)
+
+
+def test_q_alone_of_one_sequence():
+    """Tokens, heads and components, as Qwen4's indexer has its blocks' keys."""
+    ours, _ = ours_for(rotates_q_alone)
+    q, (cos, sin) = torch.randn(TOKENS, 1, DIM), angles("llama")
+    expected = rotates_q_alone(q, cos=cos[0], sin=sin[0])
+    result = ours(q, cos=cos[0], sin=sin[0])
+    torch.testing.assert_close(result, expected, rtol=0, atol=12 * 3 * 2.0**-24)
+
+
+def test_q_and_no_k():
+    """Mistral Large 4's layers that share their keys: None comes back beside q."""
+    stock = modeling_mistral_large4.apply_rotary_pos_emb_interleave
+    ours, _ = ours_for(stock)
+    q, (cos, sin) = torch.randn(BATCH, HEADS, TOKENS, DIM), angles("llama")
+    expected, nothing = stock(q, None, cos, sin)
+    assert nothing is None
+    result, nothing = ours(q, None, cos, sin)
+    torch.testing.assert_close(result, expected, rtol=0, atol=12 * 3 * 2.0**-24)
+    assert nothing is None
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)

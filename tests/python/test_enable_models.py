@@ -2,6 +2,7 @@
 
 import copy
 import io
+import pickle
 import threading
 import types
 
@@ -161,6 +162,44 @@ def test_a_saved_state_loads_into_an_enabled_model(name):
     model.load_state_dict(torch.load(file))
     enable(other)
     assert torch.equal(logits(model), logits(other))
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("name", ["llama", "gptj"])
+def test_a_whole_model_is_saved_only_while_it_is_not_enabled(name, mode):
+    """pickle would write the names of the forwards: a file that no one can read, or stock's."""
+    model, file = build(name), io.BytesIO()
+    stock = logits(model)
+    enable(model, frequencies=mode)
+    with pytest.raises(pickle.PicklingError, match="enable: a model that is enabled cannot be"):
+        torch.save(model, file)
+    disable(model)
+    file = io.BytesIO()
+    torch.save(model, file)
+    file.seek(0)
+    assert torch.equal(logits(torch.load(file, weights_only=False)), stock)
+
+
+def test_a_replica_runs_on_its_own_weights():
+    """As DataParallel makes one of each module, and gives it the weights of its device."""
+    model, other = build("llama"), build("llama")
+    with torch.no_grad():
+        for parameter in other.parameters():
+            parameter.mul_(1.25)
+    for one in (model, other):
+        enable(one)
+    replica = model.model.layers[0].self_attn._replicate_for_data_parallel()
+    twin = other.model.layers[0].self_attn
+    replica._modules = twin._modules
+    rotary = model.model.rotary_emb._replicate_for_data_parallel()
+    rotary._buffers = {"inv_freq": 2 * model.model.rotary_emb.inv_freq}
+    x, positions = torch.randn(1, 4, 64), torch.arange(4)[None]
+    angles = other.model.rotary_emb(x, positions)
+    assert torch.equal(replica(x, angles)[0], twin(x, angles)[0])
+    for doubled, angle in zip(
+        rotary(x, positions), other.model.rotary_emb(x, 2 * positions), strict=True
+    ):
+        assert torch.equal(doubled, angle)
 
 
 def test_exact_frequencies_survive_a_cast():

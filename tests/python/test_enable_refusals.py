@@ -11,7 +11,7 @@ from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 from transformers.models.gptj import modeling_gptj
 from transformers.models.llama import modeling_llama
 
-from torch_rope import schedules
+from torch_rope import Schedule, schedules
 from torch_rope.integrations.transformers import enable
 
 STOCK = modeling_llama.apply_rotary_pos_emb
@@ -144,6 +144,51 @@ def test_a_schedule_of_another_width():
         build("llama"),
         LLAMA + "LlamaRotaryEmbedding rotates 16 components of a head, the schedule 32",
         schedules.default(32),
+    )
+
+
+@pytest.mark.parametrize("axes", [2, 4])
+def test_a_schedule_of_other_axes(axes):
+    assert_refused(
+        build("qwen2_vl"),
+        "enable: Qwen2VLForConditionalGeneration is not supported: Qwen2VLRotaryEmbedding has"
+        f" num_axes 3, the schedule {axes}",
+        Schedule(torch.ones(axes, 8)),
+    )
+
+
+def test_a_schedule_of_several_axes_for_text():
+    assert_refused(
+        build("llama"),
+        LLAMA + "LlamaRotaryEmbedding has num_axes 1, the schedule 3",
+        schedules.mrope(16, 1e4, (2, 3, 3)),
+    )
+
+
+def test_a_schedule_of_each_head():
+    assert_refused(
+        build("llama"),
+        LLAMA + "LlamaRotaryEmbedding turns all heads alike, the schedule each by itself",
+        Schedule(torch.ones(1, 4, 8)),
+    )
+
+
+@pytest.mark.parametrize("shape", [(3, 4), (1, 4, 4)], ids=["axes", "heads"])
+def test_a_schedule_that_makes_no_table(shape):
+    assert_refused(
+        build("gptj"),
+        "enable: GPTJForCausalLM is not supported: GPTJAttention takes positions of one axis for"
+        " all heads, the schedule others",
+        Schedule(torch.ones(shape)),
+    )
+
+
+def test_a_schedule_of_another_width_than_the_table():
+    assert_refused(
+        build("gptj"),
+        "enable: GPTJForCausalLM is not supported: GPTJAttention rotates 8 components of a head,"
+        " the schedule 16",
+        schedules.default(16),
     )
 
 

@@ -11,6 +11,7 @@ from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding
 
 from torch_rope import Schedule, schedules
 from torch_rope.configs import exact_schedule_from
+from torch_rope.configs.parameters import SAYING
 
 LENGTH = 4096
 SIZES = {"hidden_size": 512, "num_attention_heads": 4, "max_position_embeddings": LENGTH}
@@ -191,6 +192,26 @@ def test_widths_of_layers():
         assert [schedule.rotary_dim for schedule in schedules] == [128, 64]
     with pytest.raises(ValueError, match="layers of full_attention have heads of different widths"):
         Schedule.from_config({**file, "per_layer_config": {"1": WIDER}}, "full_attention")
+
+
+class OfUnlikeLayers:
+    """As transformers' own of Dots 3, which raises where a field that differs by layer is read."""
+
+    rope_parameters = {  # noqa: RUF012
+        "rope_type": "default",
+        "rope_theta": 1e4,
+        "partial_rotary_factor": 0.5,
+    }
+    head_dim = 64
+
+    def __getattr__(self, name):
+        if name in SAYING:
+            raise RuntimeError(f"{name} differs by layer")
+        raise AttributeError(name)
+
+
+def test_fields_that_cannot_be_read():
+    assert Schedule.from_config(OfUnlikeLayers()).rotary_dim == 32
 
 
 @pytest.mark.parametrize("layer_type", ["chunked_attention", None])

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from torch_rope import ops
-from torch_rope.integrations.transformers.modules import NUM_AXES, Form
+from torch_rope.integrations.transformers.modules import Form
 
 # (module, layer type, position_ids) -> frequencies as the operators take them, (n,) or (A, n), and
 # the factor of cos and sin.
@@ -43,8 +43,9 @@ def forward_with(source: Source, forms: Mapping[str | None, Form]) -> Callable[.
         inv_freq, factor = source(self, layer_type, position_ids)
         inv_freq = inv_freq.to(position_ids.device)
         if form.axes is not None:
-            position_ids = position_ids.expand(NUM_AXES, -1, -1)
-            inv_freq = _on_axes(inv_freq, form.axes)
+            position_ids = position_ids.expand(form.num_axes, -1, -1)
+            if inv_freq.shape[:-1] != (form.num_axes,):  # a schedule may say itself
+                inv_freq = _on_axes(inv_freq, form.axes, form.num_axes)
         return form.result(*cos_and_sin(position_ids, inv_freq, factor))
 
     updating: Any = modeling_rope_utils.dynamic_rope_update  # transformers leaves it untyped
@@ -58,8 +59,8 @@ def forward_with(source: Source, forms: Mapping[str | None, Form]) -> Callable[.
     return any_forward
 
 
-def _on_axes(inv_freq: Tensor, axes: tuple[int, ...]) -> Tensor:
-    """(n,) -> (A, n), each pair's frequency on its own axis and 0 on the others."""
+def _on_axes(inv_freq: Tensor, axes: tuple[int, ...], num_axes: int) -> Tensor:
+    """(n,) or (1, n) -> (A, n), each pair's frequency on its own axis and 0 on the others."""
     of_pair = torch.tensor(axes, device=inv_freq.device)
-    of_row = torch.arange(NUM_AXES, device=inv_freq.device)[:, None]
+    of_row = torch.arange(num_axes, device=inv_freq.device)[:, None]
     return torch.where(of_pair == of_row, inv_freq, 0)

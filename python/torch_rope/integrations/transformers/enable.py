@@ -66,7 +66,7 @@ def disable(model: nn.Module) -> None:
 
 def _steps(model: nn.Module, frequencies: str | Schedule) -> Iterator[_Step]:
     _refuse_unfit(model)
-    attentions = [module for module in model.modules() if forwards.rotary_functions(type(module))]
+    attentions = list(dict.fromkeys(_attentions_of(model)))
     if not attentions:
         raise ValueError("no module of it calls a rotary function of transformers")
     forward_of = {kind: _attention_forward(kind) for kind in {type(one) for one in attentions}}
@@ -82,6 +82,19 @@ def _refuse_unfit(model: nn.Module) -> None:
             raise ValueError("it is float64, and the operators rotate smaller types")
         if parameter.is_meta:
             raise ValueError("it is on the meta device: enable it once it has weights")
+
+
+def _attentions_of(module: nn.Module, of_pictures: bool = False) -> Iterator[nn.Module]:
+    """Modules that call a rotary function, without those of vision towers, in which the same
+    function rotates by places in a picture."""
+    modalities = getattr(module, "input_modalities", None)  # of a model inside this one, innermost
+    if modalities is not None:
+        named = {modalities} if isinstance(modalities, str) else set(modalities)
+        of_pictures = named <= {"image", "video"}
+    if not of_pictures and forwards.rotary_functions(type(module)):
+        yield module
+    for child in module.children():
+        yield from _attentions_of(child, of_pictures)
 
 
 def _attention_forward(kind: type[nn.Module]) -> forwards.Function:
@@ -101,7 +114,8 @@ def _steps_of_angles(
     for rotary in rotaries:
         yield from _steps_of_rotary(rotary, frequencies)
     for attention in with_tables:
-        table = tables.exact_table(attention, _table_schedule(model, frequencies))
+        given = frequencies if isinstance(frequencies, Schedule) else None
+        table = tables.exact_table(attention, _table_schedule(model, frequencies), given)
         yield partial(tables.set_table, attention, table)
 
 
@@ -119,6 +133,9 @@ def _steps_of_rotary(rotary: nn.Module, frequencies: str | Schedule) -> Iterator
     source: Source = sources.of_module
     if frequencies != "model":
         given = frequencies if isinstance(frequencies, Schedule) else None
+        if given is not None:
+            for form in forms.values():
+                form.refuse_unfit(type(rotary).__name__, given)
         source, buffers = sources.others(rotary, layer_types, given)
         for name, turns in buffers.items():
             device = modules.own_frequencies(rotary, layer_types[0])[0].device
@@ -127,7 +144,5 @@ def _steps_of_rotary(rotary: nn.Module, frequencies: str | Schedule) -> Iterator
 
 
 def _table_schedule(model: Any, frequencies: str | Schedule) -> Schedule:
-    if isinstance(frequencies, Schedule):
-        return frequencies
     make = exact_schedule_from if frequencies == "exact" else schedule_from
     return make(model.config, None, None)

@@ -8,10 +8,11 @@ globals. Nothing of another model changes, not even one of the same class.
 from __future__ import annotations
 
 import inspect
+import pickle
 import re
 import types
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, NoReturn
 
 from torch import nn
 
@@ -22,6 +23,8 @@ _ROTARY = re.compile(r"apply_(multimodal_)?rotary_(pos_)?emb(_interleave)?")
 _NO_CODE = (lambda: None).__code__
 # Where accelerate keeps the forward that its hooks call.
 _PLACES = ("_old_forward", "forward")
+_NOT_PICKLED = "torch_rope_not_pickled"
+_REPLICATE = "_replicate_for_data_parallel"
 
 
 def rotary_functions(kind: type[nn.Module]) -> dict[str, Function]:
@@ -61,15 +64,44 @@ def _copy(function: Any, scope: dict[str, Any], closure: tuple[Any, ...] | None)
     return copy
 
 
+class _NotPickled:
+    """Kept in a module beside its forward, of which pickle would write the name alone."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __deepcopy__(self, memo: object) -> _NotPickled:
+        return self
+
+    def __reduce__(self) -> NoReturn:
+        raise pickle.PicklingError(
+            f"enable: a model that is enabled cannot be pickled ({self._name} has a forward of its"
+            " own): save its state_dict, or disable it before"
+        )
+
+
+def _replica(module: Any) -> Any:
+    """What DataParallel runs on another device: its forward is bound to it, not to `module`."""
+    replica = type(module)._replicate_for_data_parallel(module)
+    for place, _ in list(_ours(module)):
+        bound = types.MethodType(module.__dict__[place].__func__, replica)
+        setattr(replica, place, bound)
+    return replica
+
+
 def set_forward(module: nn.Module, function: Function) -> None:
     """`module` calls `function`, and no other module does."""
     function.torch_rope_stands_for = type(module).forward  # type: ignore[attr-defined]
     bound = types.MethodType(function, module)
     place = next((p for p in _PLACES if p in module.__dict__), "forward")
     setattr(module, place, bound)
+    module.__dict__[_NOT_PICKLED] = _NotPickled(type(module).__name__)
+    module.__dict__[_REPLICATE] = types.MethodType(_replica, module)
 
 
 def restore_forward(module: nn.Module) -> None:
+    for name in (_NOT_PICKLED, _REPLICATE):
+        module.__dict__.pop(name, None)
     for place, stock in list(_ours(module)):
         delattr(module, place)
         if place != "forward":

@@ -17,10 +17,10 @@ import torch
 from torch import Tensor, nn
 
 from torch_rope.integrations.transformers.rotations import HALVES, ONCE, PAIRS, in_columns, of_pairs
+from torch_rope.schedule import Schedule
 
 # Positions of a token on three axes, all different, so small that float32 angles are good to 1e-6.
 _POSITIONS = ((0, 1, 2, 3), (5, 7, 4, 6), (11, 8, 9, 10))
-NUM_AXES = len(_POSITIONS)
 _TOLERANCE = 1e-5
 _ROTARY_BUFFER = "inv_freq"
 
@@ -31,7 +31,17 @@ class Form:
 
     columns: str
     is_complex: bool
-    axes: tuple[int, ...] | None  # the axis of each pair where positions have three
+    axes: tuple[int, ...] | None  # the axis of each pair where positions have several
+    num_axes: int
+
+    def refuse_unfit(self, name: str, schedule: Schedule) -> None:
+        """ValueError for a schedule of other axes than positions have, or of several heads."""
+        if schedule.per_head:
+            raise ValueError(f"{name} turns all heads alike, the schedule each by itself")
+        if schedule.num_axes not in (1, self.num_axes):
+            raise ValueError(
+                f"{name} has num_axes {self.num_axes}, the schedule {schedule.num_axes}"
+            )
 
     def result(self, cos: Tensor, sin: Tensor) -> Any:
         if self.is_complex:
@@ -68,7 +78,7 @@ def form_of(module: nn.Module, layer_type: str | None) -> Form:
     module = copy.deepcopy(module)  # some keep the length that they have seen
     inv_freq, _ = own_frequencies(module, layer_type)
     positions = torch.tensor(_POSITIONS, device=inv_freq.device)
-    for given in (positions[:, None], positions[:1]):
+    for given in (positions[:, None], positions[:2, None], positions[:1]):
         form = _matching_form(module, layer_type, given)
         if form is not None and _holds_far(module, layer_type, form):
             return form
@@ -87,7 +97,9 @@ def _matching_form(module: nn.Module, layer_type: str | None, positions: Tensor)
         if 2 * inv_freq.shape[-1] != cos.shape[-1] * (2 if columns == ONCE else 1):
             continue
         axes = _axes(of_pairs(cos, columns), of_pairs(sin, columns), inv_freq, factor, positions)
-        form = Form(columns, is_complex, axes if positions.dim() == 3 else None)
+        form = Form(
+            columns, is_complex, axes if positions.dim() == 3 else None, num_axes=len(positions)
+        )
         if axes is not None and _is_arranged(cos, columns):
             return form
     return None

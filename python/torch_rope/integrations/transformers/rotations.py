@@ -34,6 +34,7 @@ class Rotation:
     inverse: bool  # by the negative angle
     at_end: bool  # the last components of a head, not the first
     layout: str
+    keeps_none: bool  # without a k it returns (q, None), not q alone
 
     def __call__(self, q: Tensor, k: Tensor | None, cos: Tensor, sin: Tensor, layout: str) -> Any:
         """q and k (or k None), (B, H, S, D) or as layout says: in place where nothing needs a
@@ -119,10 +120,11 @@ def _names(function: Function) -> tuple[str, ...]:
 
 def _kinds() -> Iterator[Rotation]:
     pairings = ((False, False), (True, False), (False, True))
-    for columns, (interleaved, to_halves), inverse, at_end, layout in itertools.product(
-        (HALVES, PAIRS, ONCE), pairings, (False, True), (False, True), ("bhsd", "bshd")
+    either = (False, True)
+    for columns, pairing, inverse, at_end, layout, keeps_none in itertools.product(
+        (HALVES, PAIRS, ONCE), pairings, either, either, ("bhsd", "bshd"), either
     ):
-        yield Rotation(columns, interleaved, to_halves, inverse, at_end, layout)
+        yield Rotation(columns, *pairing, inverse, at_end, layout, keeps_none)
 
 
 # The layout of a function that takes unsqueeze_dim is what it is told.
@@ -132,13 +134,18 @@ _LAYOUTS = {1: "bhsd", 2: "bshd"}
 def _of_q_and_k(rotation: Rotation) -> Function:
     def apply_rotary_pos_emb(
         q: Tensor,
-        k: Tensor | None,
-        cos: Tensor,
-        sin: Tensor,
+        k: Tensor | None = None,
+        cos: Any = None,
+        sin: Any = None,
         position_ids: Any = None,
         unsqueeze_dim: int = 1,
     ) -> Any:
-        return rotation(q, k, cos, sin, _LAYOUTS[unsqueeze_dim])
+        if k is None and q.dim() == 3 and cos.dim() == 2:  # one sequence, as Qwen4's indexer's
+            whole = rotation(q[None], k, cos[None], sin[None], _LAYOUTS[unsqueeze_dim + 1])
+            result = whole[0]
+        else:
+            result = rotation(q, k, cos, sin, _LAYOUTS[unsqueeze_dim])
+        return (result, None) if k is None and rotation.keeps_none else result
 
     return apply_rotary_pos_emb
 

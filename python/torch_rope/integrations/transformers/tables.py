@@ -19,18 +19,31 @@ def has_table(module: nn.Module) -> bool:
     return isinstance(module._buffers.get(_NAME), Tensor)
 
 
-def exact_table(attention: Any, schedule: Schedule) -> Tensor:
-    """The same rows from exact phases, float32.
+def exact_table(attention: Any, own: Schedule, given: Schedule | None) -> Tensor:
+    """The same rows from exact phases, float32: of its own schedule, or of the given one.
 
-    ValueError where the model's own are of other angles than this schedule's.
+    ValueError where the model's are of other angles than `own`, or `given` fits none of its width.
     """
+    name = type(attention).__name__
     stock = attention.__dict__.get(_STOCK, attention._buffers[_NAME])
+    first = stock[:_ROWS_TRIED]
+    table = _rows(own, first)
+    if table.shape != first.shape or (table - first).abs().max() > _TOLERANCE:
+        raise ValueError(f"{name}.{_NAME} is no table of its configuration")
+    if given is None:
+        return _rows(own, stock)
+    if given.num_axes > 1 or given.per_head:
+        raise ValueError(f"{name} takes positions of one axis for all heads, the schedule others")
+    if given.rotary_dim != own.rotary_dim:
+        raise ValueError(
+            f"{name} rotates {own.rotary_dim} components of a head, the schedule {given.rotary_dim}"
+        )
+    return _rows(given, stock)
+
+
+def _rows(schedule: Schedule, stock: Tensor) -> Tensor:
     cos, sin = schedule.table(stock.shape[0], stock.device).chunk(2, dim=-1)
-    table = torch.cat((sin, cos), dim=-1)
-    tried = slice(None, _ROWS_TRIED)
-    if table.shape != stock.shape or (table[tried] - stock[tried]).abs().max() > _TOLERANCE:
-        raise ValueError(f"{type(attention).__name__}.{_NAME} is no table of its configuration")
-    return table
+    return torch.cat((sin, cos), dim=-1)
 
 
 def set_table(attention: Any, table: Tensor) -> None:
