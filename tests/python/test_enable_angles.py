@@ -4,6 +4,7 @@ import mpmath
 import pytest
 import torch
 from tiny_models import build, float64_twin, rms, tokens
+from torch.utils._python_dispatch import TorchDispatchMode
 from transformers import AutoModel
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
@@ -167,3 +168,27 @@ def test_a_picture_s_positions_change_the_logits_as_in_stock():
         along = model(text).logits
     assert rms(ours - expected) < 1.25 * rms(stock - expected)
     assert rms(along - expected) > 0.01 * rms(expected)
+
+
+class FromNumbers(TorchDispatchMode):
+    """Counts tensors that are made of Python's numbers, which a GPU waits for."""
+
+    def __init__(self):
+        super().__init__()
+        self.count = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        self.count += func is torch.ops.aten.lift_fresh.default
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("mode", ["model", "exact"])
+@pytest.mark.parametrize("name", ["llama", "qwen2_vl"])
+def test_a_pass_copies_nothing_from_the_host(name, mode):
+    model = build(name)
+    enable(model, frequencies=mode)
+    with FromNumbers() as made:
+        torch.tensor([1])
+        assert made.count == 1
+        cos_sin(model, FAR)
+    assert made.count == 1

@@ -38,7 +38,7 @@ def angles(name, dtype=torch.float32):
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("name", STOCK)
 def test_strides(name, way, grad):
-    ours, _ = ours_for(STOCK[name])
+    ours = ours_for(STOCK[name])
     q, k = (WAYS[way](torch.randn(BATCH, HEADS, TOKENS, DIM)) for _ in range(2))
     cos, sin = angles(name)
     expected = STOCK[name](q, k, cos, sin)
@@ -52,7 +52,7 @@ def test_strides(name, way, grad):
 @pytest.mark.parametrize("way", ["whole", "part of a projection"])
 def test_in_place_without_gradients(way):
     """Into the projection's memory; heads that are shared or strided are copied first."""
-    ours, _ = ours_for(STOCK["llama"])
+    ours = ours_for(STOCK["llama"])
     q, k = (WAYS[way](torch.randn(BATCH, HEADS, TOKENS, DIM)) for _ in range(2))
     with torch.no_grad():
         result = ours(q, k, *angles("llama"))
@@ -68,7 +68,7 @@ def rotates_q_alone(q, k=None, cos=None, sin=None, unsqueeze_dim=1):
 
 
 def test_q_alone():
-    ours, _ = ours_for(rotates_q_alone)
+    ours = ours_for(rotates_q_alone)
     q, (cos, sin) = torch.randn(BATCH, TOKENS, HEADS, DIM), angles("llama")
     expected = rotates_q_alone(q, cos=cos, sin=sin, unsqueeze_dim=2)
     result = ours(q, cos=cos, sin=sin, unsqueeze_dim=2)
@@ -77,7 +77,7 @@ def test_q_alone():
 
 def test_q_alone_of_one_sequence():
     """Tokens, heads and components, as Qwen4's indexer has its blocks' keys."""
-    ours, _ = ours_for(rotates_q_alone)
+    ours = ours_for(rotates_q_alone)
     q, (cos, sin) = torch.randn(TOKENS, 1, DIM), angles("llama")
     expected = rotates_q_alone(q, cos=cos[0], sin=sin[0])
     result = ours(q, cos=cos[0], sin=sin[0])
@@ -87,7 +87,7 @@ def test_q_alone_of_one_sequence():
 def test_q_and_no_k():
     """Mistral Large 4's layers that share their keys: None comes back beside q."""
     stock = modeling_mistral_large4.apply_rotary_pos_emb_interleave
-    ours, _ = ours_for(stock)
+    ours = ours_for(stock)
     q, (cos, sin) = torch.randn(BATCH, HEADS, TOKENS, DIM), angles("llama")
     expected, nothing = stock(q, None, cos, sin)
     assert nothing is None
@@ -100,7 +100,7 @@ def test_q_and_no_k():
 @pytest.mark.parametrize("angle_dtype", [torch.float32, torch.float16, torch.bfloat16], ids=str)
 def test_types(dtype, angle_dtype):
     """Angles of any type with q and k of any; the result is theirs, rounded once."""
-    ours, _ = ours_for(STOCK["llama"])
+    ours = ours_for(STOCK["llama"])
     q, k = (torch.randn(BATCH, HEADS, TOKENS, DIM).to(dtype) for _ in range(2))
     cos, sin = angles("llama", angle_dtype)
     expected = STOCK["llama"](q.double(), k.double(), cos.double(), sin.double())

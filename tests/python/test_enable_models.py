@@ -244,15 +244,19 @@ def test_hooks_that_keep_the_forward_they_call():
     assert len(calls) == 4
 
 
-def test_attention_whose_forward_is_decorated(monkeypatch):
-    attention = modeling_llama.LlamaAttention
-    monkeypatch.setattr(attention, "forward", torch.no_grad()(attention.forward))
-    model = build("llama")
+def assert_enabled_within_rounding(model):
     exact, stock = logits(float64_twin(model)), logits(model)
     enable(model)
     ours = logits(model)
     assert not torch.equal(ours, stock)
     assert rms(ours - exact) < 1.25 * rms(stock - exact)
+
+
+def test_attention_whose_forward_is_decorated(monkeypatch):
+    attention = modeling_llama.LlamaAttention
+    monkeypatch.setattr(attention, "forward", torch.no_grad()(attention.forward))
+    model = build("llama")
+    assert_enabled_within_rounding(model)
     q = model.model.layers[0].self_attn(
         torch.randn(1, 2, 64), model.model.rotary_emb(TEXT.float(), torch.arange(2)[None])
     )[0]
@@ -287,9 +291,4 @@ def test_a_rotary_function_that_is_a_module(monkeypatch):
             return function(q, k, cos, sin, unsqueeze_dim)
 
     monkeypatch.setattr(modeling_llama, "apply_rotary_pos_emb", Layer())
-    model = build("llama")
-    exact, stock = logits(float64_twin(model)), logits(model)
-    enable(model)
-    ours = logits(model)
-    assert not torch.equal(ours, stock)
-    assert rms(ours - exact) < 1.25 * rms(stock - exact)
+    assert_enabled_within_rounding(build("llama"))

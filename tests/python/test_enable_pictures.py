@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from tiny_models import rms, tokens
+from tiny_models import SIZES, rms, tokens
 from transformers import (
     LlavaConfig,
     LlavaForConditionalGeneration,
@@ -15,17 +15,6 @@ from transformers import (
 from torch_rope.integrations.transformers import disable, enable
 
 MODES = ("model", "exact", "stock")
-TEXT = {
-    "vocab_size": 96,
-    "hidden_size": 64,
-    "intermediate_size": 64,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 2,
-    "head_dim": 16,
-    "max_position_embeddings": 256,
-    "initializer_range": 0.15,
-}
 VISION = {
     "hidden_size": 32,
     "intermediate_size": 32,
@@ -39,7 +28,7 @@ PICTURE = 95  # the token that stands for a patch
 
 def mistral3():
     config = Mistral3Config(
-        text_config={**TEXT, "model_type": "mistral"},
+        text_config={**SIZES, "model_type": "mistral"},
         vision_config={**VISION, "model_type": "pixtral"},
         image_token_id=PICTURE,
     )
@@ -48,7 +37,7 @@ def mistral3():
 
 def llava():
     config = LlavaConfig(
-        text_config={**TEXT, "model_type": "llama"},
+        text_config={**SIZES, "model_type": "llama"},
         vision_config={**VISION, "model_type": "pixtral"},
         image_token_id=PICTURE,
         vision_feature_select_strategy="full",

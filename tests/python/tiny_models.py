@@ -18,7 +18,7 @@ if str(EXAMPLES) not in sys.path:
 from _float64 import Float64Twin  # noqa: E402
 
 VOCABULARY = 96
-_SIZES = {
+SIZES = {
     "vocab_size": VOCABULARY,
     "hidden_size": 64,
     "intermediate_size": 64,
@@ -90,14 +90,14 @@ def build(model_type, **changes):
 
 
 def config_of(model_type, **changes):
-    sizes = {**_SIZES, **ARCHITECTURES[model_type], **changes}
+    sizes = {**SIZES, **ARCHITECTURES[model_type], **changes}
     return CONFIG_MAPPING[model_type](
         **{name: value for name, value in sizes.items() if value is not None}
     )
 
 
 def _qwen2_vl(changes):
-    text = {name: value for name, value in {**_SIZES, **changes}.items() if value is not None}
+    text = {name: value for name, value in {**SIZES, **changes}.items() if value is not None}
     text.setdefault(
         "rope_parameters",
         {"rope_type": "default", "rope_theta": 1e4, "mrope_section": [2, 3, 3]},

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from torch_rope import schedules
 from torch_rope.configs.fields import Fields, checked_seq_len, refuse
+from torch_rope.configs.single import yarn_magnitude
 from torch_rope.schedule import Schedule
 
 _ARCHITECTURE = "general.architecture"
@@ -262,18 +263,14 @@ def _kept(metadata: _Metadata, rotation: _Rotation) -> Tensor:
 
 def _magnitude(metadata: _Metadata, factor: float) -> float:
     """YaRN's own attention factor, by which llama.cpp multiplies scaling.attn_factor."""
-
-    def weighted(weight: float) -> float:
-        return 1.0 if factor <= 1 else 1.0 + 0.1 * weight * math.log(factor)
-
-    magnitude = weighted(1.0)
+    magnitude = yarn_magnitude(factor)
     all_dim = metadata.number("rope.scaling.yarn_log_multiplier")
     if all_dim:
         if metadata.architecture not in _EQUAL_MSCALES | _MSCALES:
             name = metadata.name("rope.scaling.yarn_log_multiplier")
             refuse(f"{name} is not supported: its meaning differs by architecture")
         is_equal = metadata.architecture in _EQUAL_MSCALES
-        magnitude = 1.0 if is_equal else magnitude / weighted(all_dim)
+        magnitude = 1.0 if is_equal else magnitude / yarn_magnitude(factor, all_dim)
     # Converted from a configuration's attention_factor, and not read: right where it says the same.
     given = metadata.number("rope.scaling.yarn_attn_factor")
     if given is not None and given != 1 and not math.isclose(given, magnitude, rel_tol=1e-5):

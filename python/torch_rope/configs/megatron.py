@@ -4,7 +4,6 @@ transformers' own but for what these call by another name and for positions that
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 from torch_rope.configs import single
@@ -175,10 +174,6 @@ def _llama3(fields: Fields) -> dict[str, Any]:
     return {**_LLAMA3, "factor": _number(fields, "rope_scaling_factor", 8.0)}
 
 
-def _concentration(factor: float, weight: float) -> float:
-    return 1.0 if factor <= 1 else 0.1 * weight * math.log(factor) + 1.0
-
-
 def _yarn(fields: Fields) -> dict[str, Any]:
     """What is not given is what Megatron-LM's embedding then takes."""
     prefix = "" if fields.get("multi_latent_attention") else "yarn_"
@@ -194,5 +189,6 @@ def _yarn(fields: Fields) -> dict[str, Any]:
         "beta_slow": _number(fields, f"{prefix}beta_slow", 1.0),
         "truncate": truncate is None or truncate,
         # With mscale_all_dim 0 too, where transformers would leave mscale alone.
-        "attention_factor": _concentration(factor, mscale) / _concentration(factor, all_dim),
+        "attention_factor": single.yarn_magnitude(factor, mscale)
+        / single.yarn_magnitude(factor, all_dim),
     }

@@ -50,7 +50,8 @@ def _dynamic(parameters: Parameters) -> Result:
     return 1.0 / _powers(stretched, dim), 1.0
 
 
-def _mscale(factor: float, weight: float = 1) -> float:
+def yarn_magnitude(factor: float, weight: float = 1) -> float:
+    """By how much YaRN enlarges cos and sin, with an mscale as weight."""
     return 1.0 if factor <= 1 else 0.1 * weight * math.log(factor) + 1.0
 
 
@@ -63,9 +64,9 @@ def yarn_factors(parameters: Parameters) -> tuple[float, float]:
     attention_factor = given.get("attention_factor")
     if attention_factor is None:
         mscale, all_dim = given.get("mscale"), given.get("mscale_all_dim")
-        attention_factor = _mscale(factor)
+        attention_factor = yarn_magnitude(factor)
         if mscale and all_dim:
-            attention_factor = _mscale(factor, mscale) / _mscale(factor, all_dim)
+            attention_factor = yarn_magnitude(factor, mscale) / yarn_magnitude(factor, all_dim)
     return factor, float(attention_factor)
 
 

@@ -13,8 +13,10 @@ import torch
 from torch import Tensor
 
 from torch_rope import ops
-from torch_rope.integrations.transformers.modules import Form
+from torch_rope.integrations.transformers.modules import Form, named
 
+# A buffer of rotary modules, so that no pass copies it to the device: Form.axis_mask.
+AXES = "torch_rope_axes"
 # (module, layer type, position_ids) -> frequencies as the operators take them, (n,) or (A, n), and
 # the factor of cos and sin.
 Source = Callable[[Any, str | None, Tensor], tuple[Tensor, float]]
@@ -31,12 +33,14 @@ def cos_and_sin(pos: Tensor, inv_freq: Tensor, factor: float) -> tuple[Tensor, T
     return cos, sin
 
 
-def forward_with(source: Source, forms: Mapping[str | None, Form]) -> Callable[..., Any]:
+def forward_with(
+    source: Source, forms: Mapping[str | None, Form], *, updates: bool
+) -> Callable[..., Any]:
     """A forward for a rotary module whose results look like `forms`, by types of layers.
 
-    Frequencies that depend on the length change where the model's own code changes them.
+    updates: frequencies that depend on the length change where the model's own code changes them.
+    The module holds AXES for each form that has several.
     """
-    from transformers import modeling_rope_utils
 
     def forward(self: Any, x: Tensor, position_ids: Tensor, layer_type: str | None = None) -> Any:
         form = forms[layer_type]
@@ -45,22 +49,13 @@ def forward_with(source: Source, forms: Mapping[str | None, Form]) -> Callable[.
         if form.axes is not None:
             position_ids = position_ids.expand(form.num_axes, -1, -1)
             if inv_freq.shape[:-1] != (form.num_axes,):  # a schedule may say itself
-                inv_freq = _on_axes(inv_freq, form.axes, form.num_axes)
+                inv_freq = torch.where(getattr(self, named(AXES, layer_type)), inv_freq, 0)
         return form.result(*cos_and_sin(position_ids, inv_freq, factor))
 
+    if not updates:
+        return torch.no_grad()(forward)
+    from transformers import modeling_rope_utils
+
     updating: Any = modeling_rope_utils.dynamic_rope_update  # transformers leaves it untyped
-    changing = updating(forward)
-
-    @torch.no_grad()
-    def any_forward(self: Any, *arguments: Any, **keywords: Any) -> Any:
-        has_types = hasattr(self, "rope_type")
-        return (changing if has_types else forward)(self, *arguments, **keywords)
-
-    return any_forward
-
-
-def _on_axes(inv_freq: Tensor, axes: tuple[int, ...], num_axes: int) -> Tensor:
-    """(n,) or (1, n) -> (A, n), each pair's frequency on its own axis and 0 on the others."""
-    of_pair = torch.tensor(axes, device=inv_freq.device)
-    of_row = torch.arange(num_axes, device=inv_freq.device)[:, None]
-    return torch.where(of_pair == of_row, inv_freq, 0)
+    updated: Callable[..., Any] = torch.no_grad()(updating(forward))
+    return updated

@@ -16,7 +16,7 @@ from torch import nn
 from torch_rope.configs import exact_schedule_from, schedule_from
 from torch_rope.integrations.transformers import forwards, modules, tables
 from torch_rope.integrations.transformers import frequencies as sources
-from torch_rope.integrations.transformers.angles import Source, forward_with
+from torch_rope.integrations.transformers.angles import AXES, Source, forward_with
 from torch_rope.integrations.transformers.rotations import ours_for
 from torch_rope.schedule import Schedule
 
@@ -60,8 +60,13 @@ def disable(model: nn.Module) -> None:
     """Takes a model off these operators: it is as it was before `enable`, if that was called."""
     for module in model.modules():
         forwards.restore_forward(module)
-        sources.drop_buffers(module)
+        _drop_buffers(module)
         tables.restore_table(module)
+
+
+def _drop_buffers(module: nn.Module) -> None:
+    for name in [name for name in module._buffers if name.endswith((AXES, sources.TURNS))]:
+        delattr(module, name)
 
 
 def _steps(model: nn.Module, frequencies: str | Schedule) -> Iterator[_Step]:
@@ -100,7 +105,7 @@ def _attentions_of(module: nn.Module, of_pictures: bool = False) -> Iterator[nn.
 def _attention_forward(kind: type[nn.Module]) -> forwards.Function:
     stock = forwards.rotary_functions(kind)
     return forwards.with_globals(
-        kind.forward, {name: ours_for(function)[0] for name, function in stock.items()}
+        kind.forward, {name: ours_for(function) for name, function in stock.items()}
     )
 
 
@@ -131,16 +136,20 @@ def _steps_of_rotary(rotary: nn.Module, frequencies: str | Schedule) -> Iterator
     layer_types = tuple(modules.layer_types(rotary))
     forms = {layer_type: modules.form_of(rotary, layer_type) for layer_type in layer_types}
     source: Source = sources.of_module
+    masks = {modules.named(AXES, t): form.axis_mask() for t, form in forms.items()}
+    buffers = {name: mask for name, mask in masks.items() if mask is not None}
     if frequencies != "model":
         given = frequencies if isinstance(frequencies, Schedule) else None
         if given is not None:
             for form in forms.values():
                 form.refuse_unfit(type(rotary).__name__, given)
-        source, buffers = sources.others(rotary, layer_types, given)
-        for name, turns in buffers.items():
-            device = modules.own_frequencies(rotary, layer_types[0])[0].device
-            yield partial(rotary.register_buffer, name, turns.to(device), persistent=False)
-    yield partial(forwards.set_forward, rotary, forward_with(source, forms))
+        source, turns = sources.others(rotary, layer_types, given)
+        buffers |= turns
+    device = modules.own_frequencies(rotary, layer_types[0])[0].device
+    for name, held in buffers.items():
+        yield partial(rotary.register_buffer, name, held.to(device), persistent=False)
+    forward = forward_with(source, forms, updates=hasattr(rotary, "rope_type"))
+    yield partial(forwards.set_forward, rotary, forward)
 
 
 def _table_schedule(model: Any, frequencies: str | Schedule) -> Schedule:

@@ -10,14 +10,14 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from torch_rope.configs import exact_schedule_from
 from torch_rope.integrations.transformers.angles import Source
-from torch_rope.integrations.transformers.modules import own_frequencies
+from torch_rope.integrations.transformers.modules import named, own_frequencies
 from torch_rope.schedule import Schedule
 
-_BUFFER = "torch_rope_turns"
+TURNS = "torch_rope_turns"
 # Of some roundings, in the exponents' too, which the base's logarithm multiplies.
 _OF_FLOAT32 = 1e-5
 
@@ -47,7 +47,7 @@ def others(
             )
     factors = {t: choices[0].attention_factor for t, choices in schedules.items()}
     buffers = {
-        _name(layer_type): torch.stack([_turns(choice) for choice in choices])
+        named(TURNS, layer_type): torch.stack([_turns(choice) for choice in choices])
         for layer_type, choices in schedules.items()
     }
     changing = {t: given is None and "dynamic" in _rope_type(module, t) for t in layer_types}
@@ -55,7 +55,7 @@ def others(
     def source(module: Any, layer_type: str | None, position_ids: Tensor) -> tuple[Tensor, float]:
         if changing[layer_type]:
             return _of_length(module, layer_type)
-        turns = getattr(module, _name(layer_type))
+        turns = getattr(module, named(TURNS, layer_type))
         if len(turns) == 1:
             return turns[0], factors[layer_type]
         is_long = position_ids.max() + 1 > _original_length(module, layer_type)
@@ -67,8 +67,7 @@ def others(
 def _refuse_unlike(module: Any, schedules: Mapping[str | None, tuple[Schedule, ...]]) -> None:
     """A configuration that was changed after the module was made of it, or is read amiss."""
     for layer_type, (schedule, *_) in schedules.items():
-        prefix = "" if layer_type is None else f"{layer_type}_"
-        first = getattr(module, f"{prefix}original_inv_freq", None)
+        first = getattr(module, named("original_inv_freq", layer_type), None)
         own = own_frequencies(module, layer_type)[0] if first is None else first
         if own.dtype == torch.float32 and not torch.allclose(
             schedule.inv_freq, own.double().cpu(), rtol=_OF_FLOAT32, atol=0
@@ -76,11 +75,6 @@ def _refuse_unlike(module: Any, schedules: Mapping[str | None, tuple[Schedule, .
             raise ValueError(
                 f"{type(module).__name__} holds other frequencies than its configuration asks for"
             )
-
-
-def drop_buffers(module: nn.Module) -> None:
-    for name in [name for name in module._buffers if name.endswith(_BUFFER)]:
-        delattr(module, name)
 
 
 def _exact(module: Any, layer_type: str | None) -> tuple[Schedule, ...]:
@@ -93,8 +87,7 @@ def _exact(module: Any, layer_type: str | None) -> tuple[Schedule, ...]:
 
 def _of_length(module: Any, layer_type: str | None) -> tuple[Tensor, float]:
     """Dynamic NTK, for the length that the module itself has gone by last."""
-    name = "max_seq_len_cached"
-    length = getattr(module, name if layer_type is None else f"{layer_type}_{name}", None)
+    length = getattr(module, named("max_seq_len_cached", layer_type), None)
     length = int(module.max_seq_len_cached if length is None else length)
     schedule = exact_schedule_from(module.config, layer_type, length)
     return _turns(schedule), schedule.attention_factor
@@ -113,7 +106,3 @@ def _rope_type(module: Any, layer_type: str | None) -> str:
 
 def _turns(schedule: Schedule) -> Tensor:
     return schedule.kwargs()["inv_freq"]
-
-
-def _name(layer_type: str | None) -> str:
-    return _BUFFER if layer_type is None else f"{layer_type}_{_BUFFER}"

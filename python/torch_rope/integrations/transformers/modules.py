@@ -43,6 +43,12 @@ class Form:
                 f"{name} has num_axes {self.num_axes}, the schedule {schedule.num_axes}"
             )
 
+    def axis_mask(self) -> Tensor | None:
+        """(A, n), bool: whether a pair counts an axis; None where positions have one."""
+        if self.axes is None:
+            return None
+        return torch.arange(self.num_axes)[:, None] == torch.tensor(self.axes)
+
     def result(self, cos: Tensor, sin: Tensor) -> Any:
         if self.is_complex:
             return torch.complex(cos, sin)
@@ -66,11 +72,15 @@ def layer_types(module: nn.Module) -> Iterator[str | None]:
             yield name.removesuffix(f"_{_ROTARY_BUFFER}")
 
 
+def named(name: str, layer_type: str | None) -> str:
+    """What a rotary module calls it, where types of layers have their own."""
+    return name if layer_type is None else f"{layer_type}_{name}"
+
+
 def own_frequencies(module: Any, layer_type: str | None) -> tuple[Tensor, float]:
     """(n,) radians per position, as the module holds them, and the factor of cos and sin."""
-    prefix = "" if layer_type is None else f"{layer_type}_"
-    inv_freq = getattr(module, f"{prefix}{_ROTARY_BUFFER}")
-    return inv_freq, float(getattr(module, f"{prefix}attention_scaling", 1.0))
+    inv_freq = getattr(module, named(_ROTARY_BUFFER, layer_type))
+    return inv_freq, float(getattr(module, named("attention_scaling", layer_type), 1.0))
 
 
 def form_of(module: nn.Module, layer_type: str | None) -> Form:

@@ -89,8 +89,8 @@ def _rotatable(x: Tensor) -> Tensor:
     return x.contiguous() if is_repeated or steps[-1] != 1 else x
 
 
-def ours_for(stock: Function) -> tuple[Function, Rotation]:
-    """A function that takes and returns what `stock` does, and the kind that it is.
+def ours_for(stock: Function) -> Function:
+    """A function that takes and returns what `stock` does.
 
     ValueError where it does something else than any kind, or takes something else than q, k, cos
     and sin under the names that transformers uses.
@@ -102,7 +102,7 @@ def ours_for(stock: Function) -> tuple[Function, Rotation]:
     for rotation in _kinds():
         ours = make(rotation)
         if agree(stock, ours, names, partial(in_columns, arrangement=rotation.columns)):
-            return ours, rotation
+            return ours
     raise ValueError(f"{_name(stock)} is no rotation of pairs that torch_rope knows")
 
 
