@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-import torch_rope
 from study import extension, text
+from study.claims import rotation
 from study.model import TRAINED_LENGTH, Cache, Decoder
 from torch_rope import Schedule
 
@@ -83,13 +83,9 @@ def token_by_token(model: Decoder) -> dict[str, float]:
 
 
 def rerotate(cache: Cache, old: Schedule, new: Schedule) -> None:
-    """Every layer's keys, in place: as if they had been rotated with the new frequencies."""
-    pos = torch.arange(cache.length)
-    scale = new.attention_factor / old.attention_factor
+    """Every layer's keys, in place."""
     for keys in cache.keys:
-        torch_rope.rerotate(
-            keys, pos, pos, old_inv_freq=old.inv_freq, new_inv_freq=new.inv_freq, scale=scale
-        )
+        rotation.rerotate(keys, old, new)
 
 
 def _read_on(model: Decoder, tokens: Tensor, cache: Cache, schedule: Schedule) -> float:

@@ -99,13 +99,14 @@ def prefix() -> dict[str, dict[str, float | bool]]:
         )
         cached = torch_rope.rotate(x[:, :32], **start.kwargs())
         change = _relative_change(cached, whole[:, :32])
-        _rerotate(cached, start, end)
+        rerotate(cached, start, end)
         left = _relative_change(cached, whole[:, :32])
         found[name] = {"stable": stable, "change": change, "after_rerotate": left}
     return found
 
 
-def _rerotate(keys: Tensor, old: Schedule, new: Schedule) -> None:
+def rerotate(keys: Tensor, old: Schedule, new: Schedule) -> None:
+    """In place: as if the keys, (B, S, H, D), had been rotated with the new frequencies."""
     pos = torch.arange(keys.shape[1])
     scale = new.attention_factor / old.attention_factor
     frequencies = {"old_inv_freq": old.inv_freq, "new_inv_freq": new.inv_freq}

@@ -15,6 +15,7 @@ from torch_rope import Schedule, schedules
 from torch_rope.integrations.transformers import enable
 
 STOCK = modeling_llama.apply_rotary_pos_emb
+STOCK_ANGLES = modeling_llama.LlamaRotaryEmbedding.forward
 LLAMA = "enable: LlamaForCausalLM is not supported: "
 
 
@@ -100,29 +101,20 @@ def test_a_decorator_that_hides_the_forward(monkeypatch):
     assert_refused(build("llama"), LLAMA + reason)
 
 
-def test_a_rotary_module_of_other_angles(monkeypatch):
-    rotary = modeling_llama.LlamaRotaryEmbedding
-    stock = rotary.forward
-
-    def shifted(self, x, position_ids):
-        return stock(self, x, position_ids + 1)
-
-    monkeypatch.setattr(rotary, "forward", shifted)
-    reason = "LlamaRotaryEmbedding returns no cosines and sines of pos * inv_freq"
-    assert_refused(build("llama"), LLAMA + reason)
+def of_other_angles(self, x, position_ids):
+    return STOCK_ANGLES(self, x, position_ids + 1)
 
 
-def test_a_rotary_module_of_another_factor_beyond_its_length(monkeypatch):
+def of_another_factor_beyond_its_length(self, x, position_ids):
     """As Phi-3.5 MoE's, whose factor is another one for long texts."""
-    rotary = modeling_llama.LlamaRotaryEmbedding
-    stock = rotary.forward
+    cos, sin = STOCK_ANGLES(self, x, position_ids)
+    factor = 1.0 if position_ids.max() < self.original_max_seq_len else 1.01
+    return cos * factor, sin * factor
 
-    def growing(self, x, position_ids):
-        cos, sin = stock(self, x, position_ids)
-        factor = 1.0 if position_ids.max() < self.original_max_seq_len else 1.01
-        return cos * factor, sin * factor
 
-    monkeypatch.setattr(rotary, "forward", growing)
+@pytest.mark.parametrize("forward", [of_other_angles, of_another_factor_beyond_its_length])
+def test_another_rotary_module(forward, monkeypatch):
+    monkeypatch.setattr(modeling_llama.LlamaRotaryEmbedding, "forward", forward)
     reason = "LlamaRotaryEmbedding returns no cosines and sines of pos * inv_freq"
     assert_refused(build("llama"), LLAMA + reason)
 
